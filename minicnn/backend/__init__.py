@@ -1,0 +1,37 @@
+"""Floor 0: which array library holds the numbers, which kernels work on them, and where randomness comes from."""
+
+from minicnn.backend.arrays import Array, array_module, special_functions, to_backend, to_host
+from minicnn.backend.backends import (
+    Backend,
+    available_backends,
+    backend_of,
+    backend_problem,
+    get_backend,
+    set_backend,
+    use_backend,
+)
+from minicnn.backend.keys import CounterRng, Key, default_rng, seed
+from minicnn.backend.slots import Slot, plug, slot, slots
+
+__all__ = [
+    "Array",
+    "Backend",
+    "CounterRng",
+    "Key",
+    "Slot",
+    "array_module",
+    "available_backends",
+    "backend_of",
+    "backend_problem",
+    "default_rng",
+    "get_backend",
+    "plug",
+    "seed",
+    "set_backend",
+    "slot",
+    "slots",
+    "special_functions",
+    "to_backend",
+    "to_host",
+    "use_backend",
+]

@@ -1,0 +1,181 @@
+"""The three backends, which of them can run here, and which one is in use.
+
+A backend is an array library plus a folder of kernels:
+
+    name      arrays            kernels
+    numpy     numpy.ndarray     none: the plain bodies
+    numba     numpy.ndarray     minicnn.kernels.numba
+    cupy      cupy.ndarray      minicnn.kernels.cuda
+"""
+
+import difflib
+import importlib
+import importlib.util
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from minicnn.errors import BackendError, DeviceError, listed
+
+
+@dataclass(frozen=True)
+class Backend:
+    """An array library and the kernels written for its arrays.
+
+    `problem()` says why the backend cannot run here and how to mend that, or None when it can.
+    """
+
+    name: str
+    array_library: str
+    kernels: str | None
+    problem: Callable[[], str | None]
+
+    @property
+    def xp(self) -> ModuleType:
+        """The array library itself, imported on first use."""
+        return importlib.import_module(self.array_library)
+
+
+def _numba_problem() -> str | None:
+    if importlib.util.find_spec("numba") is None:
+        return "Numba is not installed; run: pip install numba"
+    return None
+
+
+def _cupy_problem() -> str | None:
+    if importlib.util.find_spec("cupy") is None:
+        return (
+            "CuPy is not installed; run: pip install 'minicnn[cuda13]' "
+            "(or 'minicnn[cuda12]' for an older driver: nvidia-smi shows its CUDA version)"
+        )
+    # Importing CuPy succeeds on machines without a GPU, so only real work on the device is a test.
+    try:
+        import cupy
+
+        if float(cupy.arange(3, dtype=cupy.float32).sum()) != 3.0:
+            return "CuPy computes wrong results on this device; reinstall it and the driver"
+    except Exception as error:
+        first_line = (str(error).splitlines() or [""])[0]
+        return (
+            f"CuPy is installed but cannot compute here ({type(error).__name__}: {first_line}); "
+            "run nvidia-smi to see whether the driver finds a GPU"
+        )
+    return None
+
+
+BACKENDS: dict[str, Backend] = {
+    "numpy": Backend("numpy", "numpy", None, lambda: None),
+    "numba": Backend("numba", "numpy", "minicnn.kernels.numba", _numba_problem),
+    "cupy": Backend("cupy", "cupy", "minicnn.kernels.cuda", _cupy_problem),
+}
+
+_default_name = "numpy" if _numba_problem() else "numba"
+_override: ContextVar[str | None] = ContextVar("minicnn_backend", default=None)
+
+
+def available_backends() -> list[str]:
+    """Return the names of the backends that can run on this machine."""
+    return [name for name, backend in BACKENDS.items() if backend.problem() is None]
+
+
+def backend_problem(name: str) -> str | None:
+    """Return why the backend cannot run here, with the command that mends it, or None when it can."""
+    return _known(name).problem()
+
+
+def get_backend() -> str:
+    """Return the name of the backend in use."""
+    return _override.get() or _default_name
+
+
+def set_backend(name: str) -> None:
+    """Choose where new parameters and batches are made, and which kernels run, from now on.
+
+    Raises
+    ------
+    BackendError
+        If there is no such backend or it cannot run here; the backend in use then stays as it was.
+    """
+    global _default_name
+    _default_name = _usable(name).name
+
+
+@contextmanager
+def use_backend(name: str) -> Iterator[None]:
+    """Choose the backend for a `with` block, in this thread alone. Raises `BackendError` as `set_backend` does."""
+    token = _override.set(_usable(name).name)
+    try:
+        yield
+    finally:
+        _override.reset(token)
+
+
+def current_backend() -> Backend:
+    """Return the backend in use."""
+    return BACKENDS[get_backend()]
+
+
+def array_library_of(value: Any) -> str | None:
+    """Return the name of the library whose array this is, or None when it is no array of a known backend."""
+    kind = type(value)
+    if kind in _library_of_type:
+        return _library_of_type[kind]
+    library = kind.__module__.partition(".")[0]
+    is_array = hasattr(value, "dtype") and hasattr(value, "__setitem__")  # NumPy's scalars lack the second
+    known = is_array and any(library == backend.array_library for backend in BACKENDS.values())
+    _library_of_type[kind] = library if known else None
+    return _library_of_type[kind]
+
+
+_library_of_type: dict[type, str | None] = {}  # a look-up a call, so it has to be short
+
+
+def backend_of(*values: Any) -> Backend:
+    """Return the backend that works on these arrays; the one in use where there is no array among them.
+
+    Raises
+    ------
+    DeviceError
+        If arrays of two libraries are mixed.
+    """
+    library = None
+    for value in values:
+        found = array_library_of(value)
+        if found is None or found == library:
+            continue
+        if library is not None:
+            raise DeviceError(
+                f"one operation was given arrays of {library} and of {found}: a model and its batch must be on the "
+                f"same device; move one of them, e.g. model.to({get_backend()!r})"
+            )
+        library = found
+    current = current_backend()
+    if library is None or current.array_library == library:
+        return current
+    return _first_backend_for(library)
+
+
+def _first_backend_for(library: str) -> Backend:
+    """NumPy arrays while a GPU backend is chosen (or the reverse): the fastest backend of those arrays serves them."""
+    fitting = [backend for backend in BACKENDS.values() if backend.array_library == library]
+    runnable = [backend for backend in fitting if backend.problem() is None]
+    return (runnable or fitting)[-1]
+
+
+def _known(name: str) -> Backend:
+    if name not in BACKENDS:
+        near = difflib.get_close_matches(str(name), BACKENDS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise BackendError(f"there is no backend {name!r}; the backends are {listed(BACKENDS)}{hint}")
+    return BACKENDS[name]
+
+
+def _usable(name: str) -> Backend:
+    backend = _known(name)
+    problem = backend.problem()
+    if problem:
+        raise BackendError(f"the backend {name!r} cannot run here: {problem}")
+    return backend

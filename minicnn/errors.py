@@ -1,0 +1,50 @@
+"""The package's own exceptions: each is a `MinicnnError` and also the built-in that a caller would expect."""
+
+
+class MinicnnError(Exception):
+    """Whatever minicnn itself refuses; catch this one to catch them all."""
+
+
+class ArgumentError(MinicnnError, ValueError):
+    """An argument has a value that makes no sense: a stride of 0, a dropout rate of 1.5, an unknown name."""
+
+
+class ShapeError(MinicnnError, ValueError):
+    """An array has the wrong number of axes, or an axis of the wrong length."""
+
+
+class DTypeError(MinicnnError, TypeError):
+    """An array has the wrong element type."""
+
+
+class SlotError(MinicnnError, TypeError):
+    """A function does not fit the operation that it was to replace."""
+
+
+class BackendError(MinicnnError, RuntimeError):
+    """The backend asked for cannot run here; the message says why and what mends it."""
+
+
+class DeviceError(MinicnnError, TypeError):
+    """Arrays of two devices met in one operation."""
+
+
+class BackwardError(MinicnnError, RuntimeError):
+    """`backward` was called when there was nothing to go back through."""
+
+
+class DataError(MinicnnError, ValueError):
+    """A data set or a batch is not what it should be: empty, truncated, mislabelled, sealed."""
+
+
+class CheckpointError(MinicnnError, ValueError):
+    """A file of weights is damaged, or belongs to another model."""
+
+
+class NonFiniteError(MinicnnError, FloatingPointError):
+    """A NaN or an infinity arose in training; the message names the layer where it first did."""
+
+
+def listed(names: object) -> str:
+    """Write names as a readable list for an error message: `'a', 'b', 'c'`."""
+    return ", ".join(repr(str(name)) for name in names)  # type: ignore[attr-defined]

@@ -1,0 +1,46 @@
+"""Floor 2: layers, containers and losses. Names, arguments and defaults are PyTorch's."""
+
+from minicnn.nn import init
+from minicnn.nn.activation import ELU, GELU, SELU, LeakyReLU, ReLU, Sigmoid, SiLU, Softplus, Tanh
+from minicnn.nn.containers import Concat, Identity, Residual, Sequential
+from minicnn.nn.conv import Conv2d
+from minicnn.nn.dropout import Dropout
+from minicnn.nn.layer import Buffer, Layer, Parameter, Parameters
+from minicnn.nn.linear import Flatten, Linear
+from minicnn.nn.loss import CrossEntropyLoss, Loss
+from minicnn.nn.norm import BatchNorm1d, BatchNorm2d
+from minicnn.nn.pool import AvgPool2d, GlobalAvgPool2d, MaxPool2d
+from minicnn.nn.summary import Summary
+
+__all__ = [
+    "ELU",
+    "GELU",
+    "SELU",
+    "AvgPool2d",
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "Buffer",
+    "Concat",
+    "Conv2d",
+    "CrossEntropyLoss",
+    "Dropout",
+    "Flatten",
+    "GlobalAvgPool2d",
+    "Identity",
+    "Layer",
+    "LeakyReLU",
+    "Linear",
+    "Loss",
+    "MaxPool2d",
+    "Parameter",
+    "Parameters",
+    "ReLU",
+    "Residual",
+    "Sequential",
+    "SiLU",
+    "Sigmoid",
+    "Softplus",
+    "Summary",
+    "Tanh",
+    "init",
+]

@@ -1,0 +1,182 @@
+"""Containers: layers made of layers. Their backward passes are the chain rule, written out.
+
+There is no automatic differentiation. A chain goes back through its layers in reverse; where a value was used twice the
+gradients add; where values were joined the gradient is split.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import overload
+
+from minicnn.backend import Array, array_module
+from minicnn.errors import ArgumentError, MinicnnError, ShapeError
+from minicnn.nn.layer import Layer
+
+
+class Identity(Layer):
+    """y = x; for a shortcut, or in the place of a layer that was taken out."""
+
+    def forward(self, x: Array) -> Array:
+        """Return x."""
+        return x
+
+    def backward(self, dy: Array) -> Array:
+        """Return dy."""
+        return dy
+
+    def __repr__(self) -> str:
+        return "Identity()"
+
+
+class Sequential(Layer):
+    """y = layer_n(... layer_2(layer_1(x)))
+
+    Layers are given in order, or as a mapping that names them; without names they are called "0", "1", ...
+    `model[2]` and `model["conv1"]` are layers, `model[:2]` is a Sequential of the same layer objects.
+
+    Raises
+    ------
+    ArgumentError
+        If something is no layer, or one layer object comes twice (it remembers one forward pass only).
+    """
+
+    def __init__(self, *layers: Layer | Mapping[str, Layer]) -> None:
+        self.layers = _by_name(layers)
+
+    def children(self) -> dict[str, Layer]:
+        """Return the layers by name."""
+        return self.layers
+
+    def forward(self, x: Array) -> Array:
+        """Run x through the layers in order."""
+        for name, layer in self.layers.items():
+            x = _run(self, name, layer, x)
+        return x
+
+    def backward(self, dy: Array) -> Array:
+        """Run dy through the layers in reverse."""
+        for layer in reversed(self.layers.values()):
+            dy = layer.backward(dy)
+        return dy
+
+    def append(self, layer: Layer) -> "Sequential":
+        """Add a layer at the end, under the next free number."""
+        number = len(self.layers)
+        while str(number) in self.layers:
+            number += 1
+        self.layers = _by_name(({**self.layers, str(number): layer},))
+        return self
+
+    @overload
+    def __getitem__(self, index: int | str) -> Layer: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Sequential": ...
+    def __getitem__(self, index: int | str | slice) -> Layer:
+        if isinstance(index, str):
+            return self.layers[index]
+        if isinstance(index, slice):
+            return Sequential(dict(list(self.layers.items())[index]))
+        return list(self.layers.values())[index]
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __iter__(self) -> Iterator[Layer]:
+        return iter(self.layers.values())
+
+    def __repr__(self) -> str:
+        return f"Sequential({len(self.layers)} layers)"
+
+
+class Residual(Layer):
+    """y = body(x) + shortcut(x); the shortcut is the identity unless given.
+
+    He et al., "Deep residual learning for image recognition", 2016, equations 1 and 2.
+    Raises `ShapeError` if body and shortcut give different shapes.
+    """
+
+    def __init__(self, body: Layer, shortcut: Layer | None = None) -> None:
+        self.body = body
+        self.shortcut = shortcut if shortcut is not None else Identity()
+
+    def forward(self, x: Array) -> Array:
+        """Add what both paths make of x."""
+        y = _run(self, "body", self.body, x)
+        short = _run(self, "shortcut", self.shortcut, x)
+        if y.shape != short.shape:
+            raise ShapeError(
+                f"{self!r}: the body gives {y.shape} and the shortcut {short.shape}; they must agree to be added "
+                "(a 1x1 Conv2d with the body's stride as shortcut changes channels and size)"
+            )
+        return y + short
+
+    def backward(self, dy: Array) -> Array:
+        """x went both ways, so its gradient is the sum of both."""
+        return self.body.backward(dy) + self.shortcut.backward(dy)
+
+    def __repr__(self) -> str:
+        return f"Residual({self.body!r}, {self.shortcut!r})"
+
+
+class Concat(Layer):
+    """y = [branch_1(x), branch_2(x), ...] joined along the channels (axis 1).
+
+    A skip connection is `Concat(Identity(), body)`. Branches are given in order, as a list, or as a mapping with names.
+    Raises `ShapeError` if the branches' outputs differ in anything but channels.
+    """
+
+    def __init__(self, *branches: Layer | Mapping[str, Layer] | list[Layer]) -> None:
+        self.branches = _by_name(branches)
+
+    def children(self) -> dict[str, Layer]:
+        """Return the branches by name."""
+        return self.branches
+
+    def forward(self, x: Array) -> Array:
+        """Join what all branches make of x."""
+        outputs = [_run(self, name, branch, x) for name, branch in self.branches.items()]
+        if len({(len(y), *y.shape[2:]) for y in outputs}) > 1:
+            shapes = ", ".join(str(y.shape) for y in outputs)
+            raise ShapeError(f"{self!r}: the branches' outputs may differ in channels alone; they are {shapes}")
+        self.saved = [y.shape[1] for y in outputs]
+        return array_module(x).concatenate(outputs, axis=1)
+
+    def backward(self, dy: Array) -> Array:
+        """Give each branch its own channels of dy; x went into every branch, so their gradients add."""
+        dx, start = None, 0
+        for branch, channels in zip(self.branches.values(), self.saved, strict=True):
+            part = branch.backward(dy[:, start : start + channels])
+            dx = part if dx is None else dx + part
+            start += channels
+        return dx
+
+    def __repr__(self) -> str:
+        return f"Concat({len(self.branches)} branches)"
+
+
+def _by_name(layers: tuple) -> dict[str, Layer]:
+    """Give layers that came in order the names "0", "1", ...; keep the names that a mapping gives."""
+    if len(layers) == 1 and isinstance(layers[0], Mapping):
+        named = {str(name): layer for name, layer in layers[0].items()}
+    else:
+        if len(layers) == 1 and isinstance(layers[0], list | tuple):
+            layers = tuple(layers[0])
+        named = {str(i): layer for i, layer in enumerate(layers)}
+    for name, layer in named.items():
+        if isinstance(layer, type):
+            raise ArgumentError(f"layer {name!r} is the class {layer.__name__}; build one: {layer.__name__}()")
+        if not isinstance(layer, Layer):
+            raise ArgumentError(f"layer {name!r} is a {type(layer).__name__}, not a Layer")
+        if "." in name or not name:
+            raise ArgumentError(f"a layer's name may not be empty or contain a dot: {name!r}")
+    if len({id(layer) for layer in named.values()}) < len(named):
+        raise ArgumentError("one layer object stands in two places; a layer remembers one forward pass, so build two")
+    return named
+
+
+def _run(container: Layer, name: str, layer: Layer, x: Array) -> Array:
+    """Call a layer; an error on the way says where in the network it was."""
+    try:
+        return layer(x)
+    except MinicnnError as error:
+        error.add_note(f"(in layer {name!r} of {type(container).__name__})")
+        raise

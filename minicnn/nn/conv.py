@@ -1,0 +1,114 @@
+"""The convolutional layer."""
+
+import math
+
+from minicnn import ops
+from minicnn.backend import Array, CounterRng
+from minicnn.errors import ArgumentError, ShapeError
+from minicnn.nn.init import Initialiser, he_normal
+from minicnn.nn.layer import Layer, check_input
+from minicnn.nn.linear import new_bias, new_weight
+from minicnn.ops.geometry import PaddingLike, PairLike, check_padding, pair
+
+
+class Conv2d(Layer):
+    """y[n, f, i, j] = b[f] + sum over c, p, q of W[f, c, p, q] * x[n, c, i*stride + p*dilation, j*stride + q*dilation]
+
+    x : (N, in_channels, H, W)
+    W : (out_channels, in_channels / groups, kh, kw)   b : (out_channels,)
+    y : (N, out_channels, oh, ow), with oh = floor((H + 2 padding - dilation * (kh - 1) - 1) / stride) + 1
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+        Channels of the image, and number of kernels.
+    kernel_size, stride, dilation : int or (int, int)
+        One number for both directions, or (vertical, horizontal).
+    padding : int, (int, int), "same" or "valid"
+        Zeros around the image; "same" keeps ceil(H / stride) rows and columns alike.
+    groups : int
+        Cut channels and kernels into that many parts that do not see each other; `groups=in_channels` is depthwise.
+    bias : bool
+        Whether there is a b; it starts at zero.
+    init : initialiser
+        How W starts.
+    rng : CounterRng, optional
+        Where the random numbers come from; by default a stream of its own under `mc.seed`.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: PairLike,
+        stride: PairLike = 1,
+        padding: PaddingLike = 0,
+        dilation: PairLike = 1,
+        groups: int = 1,
+        bias: bool = True,
+        *,
+        init: Initialiser = he_normal,
+        rng: CounterRng | None = None,
+    ) -> None:
+        if min(in_channels, out_channels, groups) < 1:
+            raise ArgumentError(
+                f"Conv2d needs at least one channel in, one out and one group, "
+                f"not {in_channels}, {out_channels} and {groups}"
+            )
+        if in_channels % groups or out_channels % groups:
+            raise ArgumentError(
+                f"Conv2d: {in_channels} channels in and {out_channels} out do not divide into {groups} groups"
+            )
+        self.in_channels = in_channels
+        self.out_channels = out_channels
+        self.kernel_size = pair(kernel_size, "kernel_size")
+        self.stride = pair(stride, "stride")
+        self.padding = check_padding(padding)
+        self.dilation = pair(dilation, "dilation")
+        self.groups = groups
+        self.weight = new_weight((out_channels, in_channels // groups, *self.kernel_size), init, rng)
+        self.bias = new_bias(out_channels) if bias else None
+
+    def forward(self, x: Array) -> Array:
+        """x : (N, in_channels, H, W) -> y : (N, out_channels, oh, ow)"""
+        check_input(self, x, ndim=4, channels=self.in_channels, like=self.weight.data)
+        self.saved = x
+        try:
+            return ops.conv2d_forward(x, self.weight.data, self.bias.data if self.bias else None, **self._geometry())
+        except ShapeError as error:
+            raise ShapeError(f"{self!r}: {error}") from None
+
+    def backward(self, dy: Array) -> Array:
+        """dy : (N, out_channels, oh, ow) -> dx : (N, in_channels, H, W)"""
+        dx, dw, db = ops.conv2d_backward(dy, self.saved, self.weight.data, **self._geometry())
+        self.weight.add_grad(dw)
+        if self.bias:
+            self.bias.add_grad(db)
+        return dx
+
+    def multiply_adds(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> int:
+        """Every output position takes one for every weight."""
+        return self.weight.data.size * math.prod(y_shape[2:])
+
+    def window(self) -> tuple[int, int, int, int]:
+        """Return the kernel, spread out by the dilation, and the stride."""
+        spread = (d * (k - 1) + 1 for k, d in zip(self.kernel_size, self.dilation, strict=True))
+        return (*spread, *self.stride)  # type: ignore[return-value]
+
+    def _geometry(self) -> dict:
+        return {"stride": self.stride, "padding": self.padding, "dilation": self.dilation, "groups": self.groups}
+
+    def __repr__(self) -> str:
+        options = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "groups": 1}
+        shown = "".join(
+            f", {name}={short(getattr(self, name))}"
+            for name, default in options.items()
+            if getattr(self, name) != default
+        )
+        bias = "" if self.bias else ", bias=False"
+        return f"Conv2d({self.in_channels}, {self.out_channels}, {short(self.kernel_size)}{shown}{bias})"
+
+
+def short(value: object) -> str:
+    """Write (3, 3) as 3, for messages."""
+    return repr(value[0]) if isinstance(value, tuple) and len(set(value)) == 1 else repr(value)

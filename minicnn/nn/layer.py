@@ -1,0 +1,315 @@
+"""What a layer is: something with a forward and a backward pass, that may own parameters.
+
+    class Shift(Layer):
+        def __init__(self):
+            self.offset = Parameter(np.zeros(1, dtype=np.float32))
+
+        def forward(self, x):
+            return x + self.offset.data
+
+        def backward(self, dy):
+            self.offset.add_grad(dy.sum(keepdims=True).reshape(1))
+            return dy
+
+Nothing has to be registered: parameters, buffers, random streams and sublayers are found among the layer's attributes,
+in the order in which the constructor set them.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Self
+
+import numpy as np
+
+from minicnn.backend import Array, CounterRng, array_module, to_backend, to_host
+from minicnn.errors import BackwardError, CheckpointError, DTypeError, ShapeError, listed
+from minicnn.nn.summary import Summary, summarise
+
+
+class Parameter:
+    """An array that is trained.
+
+    Attributes
+    ----------
+    data : array
+        The values.
+    grad : array or None
+        The sum of the gradients since `zero_grad()`; None if there has been none.
+    frozen : bool
+        A frozen parameter gets no gradient, and optimizers leave it alone.
+    """
+
+    def __init__(self, data: Array) -> None:
+        self.data = data
+        self.grad: Array | None = None
+        self.frozen = False
+
+    def add_grad(self, grad: Array) -> None:
+        """Add to the gradient, unless frozen. Raises `ShapeError` if the shape is not the parameter's."""
+        if self.frozen:
+            return
+        if grad.shape != self.data.shape:
+            raise ShapeError(f"a gradient of shape {grad.shape} for a parameter of shape {self.data.shape}")
+        self.grad = grad if self.grad is None else self.grad + grad
+
+    def zero_grad(self) -> None:
+        """Forget the gradient."""
+        self.grad = None
+
+    def __repr__(self) -> str:
+        return f"Parameter(shape={self.data.shape}, dtype={self.data.dtype}{', frozen' if self.frozen else ''})"
+
+
+class Buffer:
+    """An array that belongs to a layer's state but is not trained, such as a running mean."""
+
+    def __init__(self, data: Array) -> None:
+        self.data = data
+
+    def __repr__(self) -> str:
+        return f"Buffer(shape={self.data.shape}, dtype={self.data.dtype})"
+
+
+class Parameters(list[Parameter]):
+    """A model's parameters in order, each once; `names` holds their dotted names."""
+
+    def __init__(self, named: Mapping[str, Parameter]) -> None:
+        super().__init__(named.values())
+        self.names = list(named)
+
+
+class Layer:
+    """The base of all layers. A subclass writes `forward` and `backward`; the rest is here.
+
+    `forward(x)` keeps what the backward pass needs in `self.saved`. `backward(dy)` takes the gradient of the loss
+    with respect to the output, adds to the gradients of the parameters, and returns it with respect to the input.
+    A layer remembers one forward pass, the last.
+    """
+
+    training = True
+    _saved: Any = None
+    _hooks: tuple[Callable[["Layer", Array, Array], None], ...] = ()
+
+    def forward(self, x: Array) -> Array:
+        """Compute the output, and keep in `self.saved` what `backward` needs."""
+        raise NotImplementedError(f"{type(self).__name__} has no forward pass yet")
+
+    def backward(self, dy: Array) -> Array:
+        """Add to the parameters' gradients and return the gradient with respect to the input of the last forward."""
+        raise NotImplementedError(f"{type(self).__name__} has no backward pass yet")
+
+    def __call__(self, x: Array) -> Array:
+        """Run the forward pass, then show layer, input and output to the hooks."""
+        y = self.forward(x)
+        for hook in self._hooks:
+            hook(self, x, y)
+        return y
+
+    @property
+    def saved(self) -> Any:
+        """What the last forward pass kept. Raises `BackwardError` if there was none."""
+        if self._saved is None:
+            raise BackwardError(f"{self!r}: backward was called before forward, so there is nothing to go back through")
+        return self._saved
+
+    @saved.setter
+    def saved(self, value: Any) -> None:
+        self._saved = value
+
+    def add_hook(self, hook: Callable[["Layer", Array, Array], None]) -> Callable[[], None]:
+        """Call `hook(layer, x, y)` after every forward pass of this layer; the function returned takes it off again."""
+        self._hooks = (*self._hooks, hook)
+
+        def remove() -> None:
+            self._hooks = tuple(kept for kept in self._hooks if kept is not hook)
+
+        return remove
+
+    # The tree of layers, and what hangs on it
+
+    def children(self) -> dict[str, "Layer"]:
+        """Return the layers directly inside this one, by name."""
+        found: dict[str, Layer] = {}
+        for name, value in vars(self).items():
+            if isinstance(value, Layer):
+                found[name] = value
+            elif isinstance(value, list | tuple):
+                found.update({f"{name}.{i}": item for i, item in enumerate(value) if isinstance(item, Layer)})
+        return found
+
+    def named_layers(self, prefix: str = "") -> Iterator[tuple[str, "Layer"]]:
+        """Walk over this layer (named "" or the prefix) and all layers inside it, with their dotted names."""
+        yield prefix, self
+        for name, child in self.children().items():
+            yield from child.named_layers(f"{prefix}.{name}" if prefix else name)
+
+    def named_parameters(self) -> dict[str, Parameter]:
+        """Return the parameters by dotted name, each object once, in the order of construction."""
+        seen: set[int] = set()
+        found = {}
+        for name, parameter in self._named(Parameter):
+            if id(parameter) not in seen:
+                seen.add(id(parameter))
+                found[name] = parameter
+        return found
+
+    def named_buffers(self) -> dict[str, Buffer]:
+        """Return the buffers by dotted name."""
+        return dict(self._named(Buffer))
+
+    def named_rngs(self) -> dict[str, CounterRng]:
+        """Return the sources of randomness that layers keep, by dotted name."""
+        return dict(self._named(CounterRng))
+
+    def parameters(self) -> Parameters:
+        """Return the parameters as a list that knows their names; it is what an optimizer takes."""
+        return Parameters(self.named_parameters())
+
+    def _named(self, kind: type) -> Iterator[tuple[str, Any]]:
+        for path, layer in self.named_layers():
+            for name, value in vars(layer).items():
+                if isinstance(value, kind):
+                    yield (f"{path}.{name}" if path else name), value
+
+    # Modes, moves and state
+
+    def train(self, mode: bool = True) -> Self:
+        """Set training mode for the whole tree: dropout drops, batch norm takes the batch's statistics."""
+        for _, layer in self.named_layers():
+            layer.training = mode
+        return self
+
+    def eval(self) -> Self:
+        """Set evaluation mode for the whole tree: nothing random, running statistics."""
+        return self.train(False)
+
+    def zero_grad(self) -> None:
+        """Forget the gradients of all parameters."""
+        for parameter in self.parameters():
+            parameter.zero_grad()
+
+    def to(self, backend: str) -> Self:
+        """Move parameters, gradients and buffers to where that backend keeps its arrays, in place.
+
+        Raises `BackendError` for an unknown backend.
+        """
+        return self._convert(lambda array: to_backend(array, backend))
+
+    def astype(self, dtype: Any) -> Self:
+        """Turn all floating-point parameters, gradients and buffers into float32 or float64, in place.
+
+        Raises `DTypeError` for any other type.
+        """
+        if np.dtype(dtype) not in (np.dtype(np.float32), np.dtype(np.float64)):
+            raise DTypeError(f"a model computes in float32 or float64, not in {np.dtype(dtype)}")
+        return self._convert(lambda array: array.astype(dtype, copy=False) if array.dtype.kind == "f" else array)
+
+    def _convert(self, function: Callable[[Array], Array]) -> Self:
+        for parameter in self.parameters():
+            parameter.data = function(parameter.data)
+            if parameter.grad is not None:
+                parameter.grad = function(parameter.grad)
+        for buffer in self.named_buffers().values():
+            buffer.data = function(buffer.data)
+        for _, layer in self.named_layers():
+            layer._saved = None  # what was kept for a backward pass is of the old kind
+        return self
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Return copies of all parameters and buffers by dotted name, on the host, in PyTorch's names and layouts."""
+        return {name: np.array(to_host(holder.data)) for name, holder in self._state().items()}
+
+    def load_state_dict(self, state: Mapping[str, Any], *, strict: bool = True) -> tuple[list[str], list[str]]:
+        """Take parameters and buffers from a mapping of names to arrays (or to PyTorch's CPU tensors).
+
+        Returns the names that were missing and those that were not expected; both are empty when strict.
+
+        Raises
+        ------
+        CheckpointError
+            If a shape differs or, when strict, a name is missing or not expected. The model then stays as it was.
+        """
+        own = self._state()
+        given = {name: np.asarray(value) for name, value in state.items()}
+        missing = [name for name in own if name not in given]
+        unexpected = [name for name in given if name not in own]
+        wrong = [
+            f"{name!r} is {given[name].shape}, the model's is {tuple(holder.data.shape)}"
+            for name, holder in own.items()
+            if name in given and given[name].shape != tuple(holder.data.shape)
+        ]
+        problems = [f"another shape: {'; '.join(wrong)}"] if wrong else []
+        if strict and missing:
+            problems.append(f"missing: {listed(missing)}")
+        if strict and unexpected:
+            problems.append(f"not in this model: {listed(unexpected)}")
+        if problems:
+            raise CheckpointError(f"the weights do not fit {type(self).__name__}: {'; '.join(problems)}")
+        for name, holder in own.items():
+            if name in given:
+                holder.data = array_module(holder.data).array(given[name], dtype=holder.data.dtype)
+        return missing, unexpected
+
+    def _state(self) -> dict[str, Parameter | Buffer]:
+        """Parameters and buffers by name. Within one layer parameters come first, as in PyTorch."""
+        found: dict[str, Parameter | Buffer] = {}
+        for path, layer in self.named_layers():
+            for kind in (Parameter, Buffer):
+                for name, value in vars(layer).items():
+                    if isinstance(value, kind):
+                        found[f"{path}.{name}" if path else name] = value
+        return found
+
+    # What a summary asks of a layer
+
+    def multiply_adds(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> int:
+        """Return the multiplications with an addition that one forward pass takes, for these shapes."""
+        return 0
+
+    def window(self) -> tuple[int, int, int, int] | None:
+        """Return (height, width, stride down, stride across) of what one output sees; None if it sees all of the input."""
+        return 1, 1, 1, 1
+
+    def summary(self, input_shape: tuple[int, ...]) -> Summary:
+        """Return a printable table of layers, output shapes, parameters, multiply-adds and receptive fields.
+
+        input_shape : one input's shape, without the batch, such as (1, 28, 28)
+        """
+        return summarise(self, input_shape)
+
+
+def check_input(
+    layer: Layer, x: Array, *, ndim: int | tuple[int, ...], channels: int | None = None, like: Array | None = None
+) -> None:
+    """Raise an error that names the layer unless x has as many axes, channels (axis 1) and the dtype as it should.
+
+    Raises
+    ------
+    DTypeError
+        If x is no array of float32 or float64, or not of the dtype of `like` (the layer's weights).
+    ShapeError
+        If axes or channels are wrong.
+    """
+    dtype = getattr(x, "dtype", None)
+    if dtype is None or dtype.kind != "f" or dtype.itemsize < 4:
+        what = f"dtype {dtype}" if dtype is not None else f"a {type(x).__name__}"
+        raise DTypeError(
+            f"{layer!r}: x is {what}, expected an array of float32 or float64; x.astype(np.float32) makes one"
+        )
+    if like is not None and dtype != like.dtype:
+        raise DTypeError(
+            f"{layer!r}: x is {dtype} but the weights are {like.dtype}; "
+            f"use x.astype(np.{like.dtype}) or model.astype(np.{dtype})"
+        )
+    allowed = ndim if isinstance(ndim, tuple) else (ndim,)
+    if x.ndim not in allowed:
+        hint = "; put a Flatten before it" if allowed == (2,) and x.ndim > 2 else ""
+        hint = "; one image needs its batch axis, x[None]" if 4 in allowed and x.ndim == 3 else hint
+        axes = " or ".join(_AXES[n] for n in allowed)
+        raise ShapeError(f"{layer!r}: x has shape {x.shape}, expected {axes}{hint}")
+    if channels is not None and x.shape[1] != channels:
+        unit = "channel" if x.ndim > 2 else "feature"
+        plural = "" if x.shape[1] == 1 else "s"
+        raise ShapeError(f"{layer!r}: x has {x.shape[1]} {unit}{plural}, expected {channels} (x shape {x.shape})")
+
+
+_AXES = {2: "(N, features)", 3: "(N, C, L)", 4: "(N, C, H, W)"}

@@ -1,0 +1,126 @@
+"""Losses: the number that training makes small.
+
+A loss compares a prediction with a target. `forward(prediction, target)` gives the number and remembers what it needs;
+`backward()` gives its gradient with respect to the prediction, where the network's own backward pass begins.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from minicnn import ops
+from minicnn.backend import Array, array_module, to_host
+from minicnn.errors import ArgumentError, BackwardError, DataError, DTypeError, ShapeError
+
+
+class Loss:
+    """The base of all losses."""
+
+    _saved: Any = None
+
+    def forward(self, prediction: Array, target: Array) -> Array:
+        """Return the loss: one number, an array without axes on the prediction's device."""
+        raise NotImplementedError
+
+    def backward(self) -> Array:
+        """Return the gradient with respect to the prediction of the last forward."""
+        raise NotImplementedError
+
+    def __call__(self, prediction: Array, target: Array) -> Array:
+        """Return `forward(prediction, target)`."""
+        return self.forward(prediction, target)
+
+    @property
+    def saved(self) -> Any:
+        """What the last forward pass kept. Raises `BackwardError` if there was none."""
+        if self._saved is None:
+            raise BackwardError(f"{self!r}: backward was called before forward, so there is nothing to go back through")
+        return self._saved
+
+    @saved.setter
+    def saved(self, value: Any) -> None:
+        self._saved = value
+
+
+class CrossEntropyLoss(Loss):
+    """loss = mean of -log softmax(logits)[label], for scores of K classes.
+
+    logits : (N, K), or (N, K, ...) with one prediction a pixel
+    labels : (N,) or (N, ...), integers from 0 to K - 1
+
+    Parameters
+    ----------
+    label_smoothing : float
+        epsilon in [0, 1): the target is 1 - epsilon for the label plus epsilon / K for every class.
+    weight : sequence of K numbers, optional
+        How much each class counts; the loss is the weighted mean.
+
+    Raises
+    ------
+    ShapeError
+        If logits and labels do not fit together, or there is not one weight a class.
+    DTypeError, DataError
+        If labels are not integers, or (on the host, where looking costs nothing) not from 0 to K - 1; if N = 0.
+    """
+
+    def __init__(self, *, label_smoothing: float = 0.0, weight: Any = None) -> None:
+        if not 0 <= label_smoothing < 1:
+            raise ArgumentError(f"CrossEntropyLoss: label_smoothing must lie in [0, 1), not {label_smoothing}")
+        self.label_smoothing = label_smoothing
+        self.weight = None if weight is None else np.asarray(to_host(weight), dtype=np.float64)
+        if self.weight is not None and (self.weight.ndim != 1 or not (self.weight >= 0).all()):
+            raise ArgumentError("CrossEntropyLoss: weight must be one number of at least 0 for every class")
+
+    def forward(self, prediction: Array, target: Array) -> Array:
+        """logits (N, K, ...), labels (N, ...) -> loss"""
+        self._check(prediction, target)
+        weights = None
+        if self.weight is not None:
+            weights = array_module(prediction).asarray(self.weight, dtype=prediction.dtype)
+        loss, probabilities = ops.softmax_cross_entropy_forward(
+            prediction, target, label_smoothing=self.label_smoothing, class_weights=weights
+        )
+        self.saved = probabilities, target, weights
+        return loss
+
+    def backward(self) -> Array:
+        """Return dlogits, shaped like the logits."""
+        probabilities, labels, weights = self.saved
+        return ops.softmax_cross_entropy_backward(
+            probabilities, labels, label_smoothing=self.label_smoothing, class_weights=weights
+        )
+
+    def _check(self, logits: Array, labels: Array) -> None:
+        if logits.ndim < 2 or labels.shape != (logits.shape[0], *logits.shape[2:]):
+            expected = (logits.shape[0], *logits.shape[2:]) if logits.ndim > 1 else "one label a row"
+            raise ShapeError(
+                f"{self!r}: labels have shape {labels.shape}, expected {expected} for logits of shape {logits.shape}"
+            )
+        classes = logits.shape[1]
+        if self.weight is not None and len(self.weight) != classes:
+            raise ShapeError(f"{self!r}: {len(self.weight)} class weights for {classes} classes")
+        check_labels(labels, classes, who=repr(self))
+
+    def __repr__(self) -> str:
+        smoothing = f"label_smoothing={self.label_smoothing}" if self.label_smoothing else ""
+        weight = f"weight={self.weight.tolist()}" if self.weight is not None else ""
+        return f"CrossEntropyLoss({', '.join(filter(None, (smoothing, weight)))})"
+
+
+def check_labels(labels: Array, classes: int, *, who: str) -> None:
+    """Raise an error that says what is wrong unless labels are integers from 0 to classes - 1, at least one of them.
+
+    On a GPU the values are not looked at: that would make it wait.
+    """
+    if labels.dtype.kind not in "iu":
+        raise DTypeError(f"{who}: labels are {labels.dtype}, expected integers from 0 to {classes - 1}")
+    if labels.size == 0:
+        raise DataError(f"{who}: the batch is empty, so there is no loss to take the mean of")
+    if isinstance(labels, np.ndarray):
+        wrong = np.flatnonzero((labels < 0) | (labels >= classes))
+        if wrong.size:
+            value = labels.reshape(-1)[wrong[0]]
+            raise DataError(
+                f"{who}: label {value} at position {wrong[0]} is out of range; {classes} outputs have labels "
+                f"from 0 to {classes - 1}"
+            )

@@ -1,0 +1,110 @@
+"""Batch normalisation as a layer: it also remembers what the data looked like, for use in testing.
+
+In training each channel is normalised by the mean and the (biased) variance of the batch. Meanwhile
+
+    running_mean = (1 - momentum) * running_mean + momentum * mean
+    running_var  = (1 - momentum) * running_var  + momentum * var * m / (m - 1)          (m numbers a channel)
+
+and in evaluation these take the place of the batch's; momentum and the unbiased running variance are as in PyTorch.
+Ioffe and Szegedy, "Batch normalization", 2015, algorithms 1 and 2.
+"""
+
+import numpy as np
+
+from minicnn import ops
+from minicnn.backend import Array, array_module, to_backend
+from minicnn.errors import ArgumentError, ShapeError
+from minicnn.nn.layer import Buffer, Layer, check_input
+from minicnn.nn.linear import new_bias
+
+
+class BatchNorm2d(Layer):
+    """y = gamma * (x - mean) / sqrt(var + eps) + beta for each channel over batch, height and width.
+
+    x, y : (N, num_features, H, W)   gamma = weight, beta = bias, running_mean, running_var : (num_features,)
+
+    Parameters
+    ----------
+    num_features : int
+        Number of channels.
+    eps : float
+        Keeps a channel without variance from dividing by zero.
+    momentum : float or None
+        Weight of the newest batch in the running statistics; None takes the mean over all batches so far.
+
+    Raises
+    ------
+    ShapeError
+        In training, if there is just one number a channel: it has no variance.
+    """
+
+    allowed_axes: tuple[int, ...] = (4,)
+
+    def __init__(self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1) -> None:
+        if num_features < 1:
+            raise ArgumentError(f"{type(self).__name__} needs at least one channel, not {num_features}")
+        if eps <= 0:
+            raise ArgumentError(f"{type(self).__name__}: eps must be positive, not {eps}")
+        if momentum is not None and not 0 <= momentum <= 1:
+            raise ArgumentError(f"{type(self).__name__}: momentum must lie between 0 and 1 or be None, not {momentum}")
+        self.num_features = num_features
+        self.eps = eps
+        self.momentum = momentum
+        self.weight = new_bias(num_features, 1.0)
+        self.bias = new_bias(num_features)
+        self.running_mean = Buffer(to_backend(np.zeros(num_features, dtype=np.float32)))
+        self.running_var = Buffer(to_backend(np.ones(num_features, dtype=np.float32)))
+        self.num_batches_tracked = Buffer(np.array(0, dtype=np.int64))
+
+    def forward(self, x: Array) -> Array:
+        """Normalise by the batch's statistics in training, by the running ones in evaluation."""
+        check_input(self, x, ndim=self.allowed_axes, channels=self.num_features, like=self.weight.data)
+        if not self.training:
+            mean = self.running_mean.data
+            inv_std = 1 / array_module(x).sqrt(self.running_var.data + self.eps)
+            self.saved = x, mean, inv_std, ops.batch_norm_inference_backward
+            return ops.batch_norm_inference_forward(x, self.weight.data, self.bias.data, mean, inv_std)
+        if x.size // self.num_features < 2:
+            raise ShapeError(
+                f"{self!r}: in training a channel needs two numbers or more to have a variance (x shape {x.shape}); "
+                "use a larger batch, or model.eval()"
+            )
+        y, mean, inv_std = ops.batch_norm_forward(x, self.weight.data, self.bias.data, eps=self.eps)
+        self.saved = x, mean, inv_std, ops.batch_norm_backward
+        self._update_running(mean, inv_std, x.size // self.num_features)
+        return y
+
+    def backward(self, dy: Array) -> Array:
+        """dy and dx have the shape of x."""
+        x, mean, inv_std, backward = self.saved
+        dx, dgamma, dbeta = backward(dy, x, self.weight.data, mean, inv_std)
+        self.weight.add_grad(dgamma)
+        self.bias.add_grad(dbeta)
+        return dx
+
+    def _update_running(self, mean: Array, inv_std: Array, m: int) -> None:
+        xp = array_module(mean)
+        self.num_batches_tracked.data = self.num_batches_tracked.data + 1
+        new = 1 / int(self.num_batches_tracked.data) if self.momentum is None else self.momentum
+        var = xp.maximum(1 / (inv_std * inv_std) - self.eps, 0)  # rounding may take a constant channel below zero
+        unbiased = var * (m / (m - 1))
+        self.running_mean.data = (1 - new) * self.running_mean.data + new * mean
+        self.running_var.data = (1 - new) * self.running_var.data + new * unbiased
+
+    def multiply_adds(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> int:
+        """One for every number: in evaluation, a scale and a shift."""
+        return int(np.prod(y_shape[1:]))
+
+    def __repr__(self) -> str:
+        eps = "" if self.eps == 1e-5 else f", eps={self.eps}"
+        momentum = "" if self.momentum == 0.1 else f", momentum={self.momentum}"
+        return f"{type(self).__name__}({self.num_features}{eps}{momentum})"
+
+
+class BatchNorm1d(BatchNorm2d):
+    """The same for vectors: each feature over the batch (and over positions, where there are any).
+
+    x, y : (N, num_features) or (N, num_features, L)
+    """
+
+    allowed_axes = (2, 3)

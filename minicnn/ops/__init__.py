@@ -1,0 +1,94 @@
+"""Floor 1: the operations, each a pure function with a plain NumPy/CuPy body that is its specification.
+
+Contracts that every filling of a slot keeps: images are (N, C, H, W); kernels (F, C/groups, kh, kw) and matrices
+(K, D), as in PyTorch; the output has the input's dtype, float32 or float64; inputs and `dy` are never written to;
+the first of equal maxima wins; losses are means over the batch.
+"""
+
+from minicnn.ops.activation import (
+    elu_backward,
+    elu_forward,
+    gelu_backward,
+    gelu_forward,
+    leaky_relu_backward,
+    leaky_relu_forward,
+    relu_backward,
+    relu_forward,
+    selu_backward,
+    selu_forward,
+    sigmoid_backward,
+    sigmoid_forward,
+    silu_backward,
+    silu_forward,
+    softplus_backward,
+    softplus_forward,
+    tanh_backward,
+    tanh_forward,
+)
+from minicnn.ops.conv import col2im, conv2d_backward, conv2d_forward, im2col
+from minicnn.ops.dropout import dropout_backward, dropout_forward
+from minicnn.ops.linear import linear_backward, linear_forward
+from minicnn.ops.loss import softmax_cross_entropy_backward, softmax_cross_entropy_forward
+from minicnn.ops.norm import (
+    batch_norm_backward,
+    batch_norm_forward,
+    batch_norm_inference_backward,
+    batch_norm_inference_forward,
+)
+from minicnn.ops.pool import (
+    avg_pool2d_backward,
+    avg_pool2d_forward,
+    global_avg_pool2d_backward,
+    global_avg_pool2d_forward,
+    max_pool2d_backward,
+    max_pool2d_forward,
+)
+from minicnn.ops.random import random_bits, random_normal, random_permutation, random_uniform
+from minicnn.ops.update import adam_update, sgd_update
+
+__all__ = [
+    "adam_update",
+    "avg_pool2d_backward",
+    "avg_pool2d_forward",
+    "batch_norm_backward",
+    "batch_norm_forward",
+    "batch_norm_inference_backward",
+    "batch_norm_inference_forward",
+    "col2im",
+    "conv2d_backward",
+    "conv2d_forward",
+    "dropout_backward",
+    "dropout_forward",
+    "elu_backward",
+    "elu_forward",
+    "gelu_backward",
+    "gelu_forward",
+    "global_avg_pool2d_backward",
+    "global_avg_pool2d_forward",
+    "im2col",
+    "leaky_relu_backward",
+    "leaky_relu_forward",
+    "linear_backward",
+    "linear_forward",
+    "max_pool2d_backward",
+    "max_pool2d_forward",
+    "random_bits",
+    "random_normal",
+    "random_permutation",
+    "random_uniform",
+    "relu_backward",
+    "relu_forward",
+    "selu_backward",
+    "selu_forward",
+    "sgd_update",
+    "sigmoid_backward",
+    "sigmoid_forward",
+    "silu_backward",
+    "silu_forward",
+    "softmax_cross_entropy_backward",
+    "softmax_cross_entropy_forward",
+    "softplus_backward",
+    "softplus_forward",
+    "tanh_backward",
+    "tanh_forward",
+]

@@ -1,0 +1,106 @@
+"""Where windows lie on an image: pairs, padding, output sizes, and the walk over a kernel's positions.
+
+Convolution and pooling share one picture. A kernel of kh x kw positions slides over a padded image in steps of
+`stride`; its positions are `dilation` pixels apart:
+
+    oh = floor((h + top + bottom - dilation_h * (kh - 1) - 1) / stride_h) + 1        (and ow alike)
+
+Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", 2016, relationships 6 and 13.
+"""
+
+from collections.abc import Iterator
+from typing import TypeAlias
+
+from minicnn.backend import Array, array_module
+from minicnn.errors import ArgumentError, ShapeError
+
+Pair: TypeAlias = tuple[int, int]
+PairLike: TypeAlias = int | tuple[int, int]
+PaddingLike: TypeAlias = int | tuple[int, int] | str
+Pads: TypeAlias = tuple[Pair, Pair]
+"""((top, bottom), (left, right)), in pixels."""
+
+
+def pair(value: PairLike, name: str, *, least: int = 1) -> Pair:
+    """Return (vertical, horizontal) from one number for both or a pair. Raises `ArgumentError` below `least`."""
+    both = tuple(value) if isinstance(value, tuple | list) else (value, value)
+    if len(both) != 2 or not all(isinstance(v, int) or hasattr(v, "__index__") for v in both):
+        raise ArgumentError(f"{name} must be a whole number or a pair of them, not {value!r}")
+    if min(both) < least:
+        raise ArgumentError(f"{name} must be at least {least}, not {value!r}")
+    return int(both[0]), int(both[1])
+
+
+def check_padding(padding: PaddingLike) -> PaddingLike:
+    """Return the padding as it is if it is a number, a pair, "same" or "valid"; raise `ArgumentError` otherwise."""
+    if isinstance(padding, str):
+        if padding not in ("same", "valid"):
+            raise ArgumentError(f'padding must be a number, a pair, "same" or "valid", not {padding!r}')
+        return padding
+    return pair(padding, "padding", least=0)
+
+
+def resolve_padding(
+    padding: PaddingLike, *, size: Pair, kernel: PairLike, stride: PairLike = 1, dilation: PairLike = 1
+) -> Pads:
+    """Return how many pixels of padding go on each side of an image of `size` (h, w).
+
+    "valid" is none. "same" gives ceil(size / stride) outputs; where the total is odd, the extra pixel goes to the
+    bottom and to the right (as in PyTorch, which has "same" for stride 1, and in TensorFlow).
+    """
+    padding = check_padding(padding)
+    if padding == "valid":
+        return (0, 0), (0, 0)
+    if isinstance(padding, tuple):
+        return (padding[0], padding[0]), (padding[1], padding[1])
+    sides = []
+    for length, k, s, d in zip(
+        size, pair(kernel, "kernel"), pair(stride, "stride"), pair(dilation, "dilation"), strict=True
+    ):
+        outputs = -(-length // s)
+        total = max((outputs - 1) * s + d * (k - 1) + 1 - length, 0)
+        sides.append((total // 2, total - total // 2))
+    return sides[0], sides[1]
+
+
+def output_size(size: Pair, *, kernel: PairLike, stride: PairLike = 1, pads: Pads, dilation: PairLike = 1) -> Pair:
+    """Return (oh, ow), the number of windows on an image of `size` (h, w). Raises `ShapeError` if none fits."""
+    kernel, stride, dilation = pair(kernel, "kernel"), pair(stride, "stride"), pair(dilation, "dilation")
+    spans = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
+    padded = [length + sum(sides) for length, sides in zip(size, pads, strict=True)]
+    if spans[0] > padded[0] or spans[1] > padded[1]:
+        raise ShapeError(
+            f"a window of {spans[0]} x {spans[1]} pixels does not fit into an image of {size[0]} x {size[1]}"
+            f" (with padding: {padded[0]} x {padded[1]}); use a smaller kernel, more padding or fewer poolings"
+        )
+    oh, ow = ((p - span) // s + 1 for p, span, s in zip(padded, spans, stride, strict=True))
+    return oh, ow
+
+
+def pad(x: Array, pads: Pads, value: float = 0.0) -> Array:
+    """Return x (N, C, h, w) inside a border: (N, C, top + h + bottom, left + w + right). Always a new array."""
+    (top, bottom), (left, right) = pads
+    n, c, h, w = x.shape
+    padded = array_module(x).full((n, c, top + h + bottom, left + w + right), value, dtype=x.dtype)
+    padded[:, :, top : top + h, left : left + w] = x
+    return padded
+
+
+def crop(padded: Array, pads: Pads) -> Array:
+    """Return the image without its border: the reverse, and the adjoint, of `pad`."""
+    (top, bottom), (left, right) = pads
+    return padded[:, :, top : padded.shape[2] - bottom, left : padded.shape[3] - right]
+
+
+def taps(image: Array, *, kernel: Pair, stride: Pair, dilation: Pair = (1, 1), out: Pair) -> Iterator[Array]:
+    """Walk over the kernel's positions, row by row; yield what each one touches in all windows at once.
+
+    Each yield is a view (N, C, oh, ow) of the padded image (N, C, H, W): entry (i, j) is the pixel that this
+    position of the kernel covers when the window is the i-th down and the j-th across. Reading the views gathers the
+    windows (im2col, pooling); adding to them scatters gradients back (col2im). Within one view no pixel comes twice.
+    """
+    (kh, kw), (sh, sw), (dh, dw), (oh, ow) = kernel, stride, dilation, out
+    for i in range(kh):
+        for j in range(kw):
+            top, left = i * dh, j * dw
+            yield image[:, :, top : top + sh * oh : sh, left : left + sw * ow : sw]

@@ -1,0 +1,137 @@
+"""Pooling: each window of an image becomes one number, its maximum or its mean."""
+
+from minicnn.backend import Array, array_module, slot
+from minicnn.errors import ArgumentError
+from minicnn.ops.geometry import PaddingLike, Pads, Pair, PairLike, crop, output_size, pad, pair, resolve_padding, taps
+
+
+@slot("y, argmax")
+def max_pool2d_forward(
+    x: Array, *, kernel: PairLike, stride: PairLike | None = None, padding: PaddingLike = 0
+) -> tuple[Array, Array]:
+    """y[n, c, i, j] = the maximum of window (i, j); argmax[n, c, i, j] = where in the window it stands.
+
+    x : (N, C, H, W); it is padded with minus infinity
+    y : (N, C, oh, ow)
+    argmax : (N, C, oh, ow), integers; p * kw + q for the maximum in row p and column q of its window
+
+    The first of equal maxima wins. A NaN counts as the largest value, so that it is not hidden (PyTorch does the same).
+    """
+    xp = array_module(x)
+    kernel, stride, pads, out = pool_windows(x.shape, kernel, stride, padding)
+    padded = pad(x, pads, value=-float("inf"))
+    y = xp.full((*x.shape[:2], *out), -float("inf"), dtype=x.dtype)
+    argmax = xp.zeros(y.shape, dtype=_index_type(kernel))
+    for k, tap in enumerate(taps(padded, kernel=kernel, stride=stride, out=out)):
+        larger = (tap > y) | (tap != tap)
+        y = xp.where(larger, tap, y)
+        argmax = xp.where(larger, argmax.dtype.type(k), argmax)
+    return y, argmax
+
+
+@slot("dx")
+def max_pool2d_backward(
+    dy: Array,
+    argmax: Array,
+    *,
+    shape: tuple[int, int, int, int],
+    kernel: PairLike,
+    stride: PairLike | None = None,
+    padding: PaddingLike = 0,
+) -> Array:
+    """Send each gradient to the pixel that was its window's maximum; where windows overlap, add.
+
+    dy, argmax : (N, C, oh, ow)
+    dx : (N, C, H, W) = shape
+    """
+    kernel, stride, pads, out = pool_windows(shape, kernel, stride, padding)
+    padded = _zeros_with_border(dy, shape, pads)
+    for k, tap in enumerate(taps(padded, kernel=kernel, stride=stride, out=out)):
+        tap += dy * (argmax == k)
+    return crop(padded, pads)
+
+
+@slot("y")
+def avg_pool2d_forward(
+    x: Array, *, kernel: PairLike, stride: PairLike | None = None, padding: PaddingLike = 0
+) -> Array:
+    """y[n, c, i, j] = the mean of window (i, j); padding counts as zeros (PyTorch's default, count_include_pad).
+
+    x : (N, C, H, W)
+    y : (N, C, oh, ow)
+    """
+    kernel, stride, pads, out = pool_windows(x.shape, kernel, stride, padding)
+    total = array_module(x).zeros((*x.shape[:2], *out), dtype=x.dtype)
+    for tap in taps(pad(x, pads), kernel=kernel, stride=stride, out=out):
+        total += tap
+    return total / (kernel[0] * kernel[1])
+
+
+@slot("dx")
+def avg_pool2d_backward(
+    dy: Array,
+    *,
+    shape: tuple[int, int, int, int],
+    kernel: PairLike,
+    stride: PairLike | None = None,
+    padding: PaddingLike = 0,
+) -> Array:
+    """Give every pixel of a window an equal share of the window's gradient; where windows overlap, add.
+
+    dy : (N, C, oh, ow)
+    dx : (N, C, H, W) = shape
+    """
+    kernel, stride, pads, out = pool_windows(shape, kernel, stride, padding)
+    padded = _zeros_with_border(dy, shape, pads)
+    share = dy / (kernel[0] * kernel[1])
+    for tap in taps(padded, kernel=kernel, stride=stride, out=out):
+        tap += share
+    return crop(padded, pads)
+
+
+@slot("y")
+def global_avg_pool2d_forward(x: Array) -> Array:
+    """y[n, c] = the mean of channel c of image n.   x : (N, C, H, W)   y : (N, C)
+
+    Lin, Chen and Yan, "Network in network", 2014, section 3.2.
+    """
+    return x.mean(axis=(2, 3))
+
+
+@slot("dx")
+def global_avg_pool2d_backward(dy: Array, *, shape: tuple[int, int, int, int]) -> Array:
+    """Give every pixel the share 1/(H*W) of its channel's gradient.   dy : (N, C)   dx : (N, C, H, W) = shape"""
+    n, c, h, w = shape
+    share = dy / (h * w)
+    return array_module(dy).broadcast_to(share[:, :, None, None], shape).copy()
+
+
+def pool_windows(
+    shape: tuple[int, ...], kernel: PairLike, stride: PairLike | None, padding: PaddingLike
+) -> tuple[Pair, Pair, Pads, Pair]:
+    """Return kernel, stride (the kernel's size unless given), padding and number of windows for an image (N, C, H, W).
+
+    Raises
+    ------
+    ArgumentError
+        If padding is more than half the kernel: a window could then lie wholly outside the image.
+    ShapeError
+        If no window fits.
+    """
+    kernel = pair(kernel, "kernel")
+    stride = kernel if stride is None else pair(stride, "stride")
+    size = (shape[2], shape[3])
+    pads = resolve_padding(padding, size=size, kernel=kernel, stride=stride)
+    if isinstance(padding, int | tuple | list) and any(p[0] > k // 2 for p, k in zip(pads, kernel, strict=True)):
+        raise ArgumentError(f"padding {padding} is more than half of the pooling kernel {kernel}")
+    return kernel, stride, pads, output_size(size, kernel=kernel, stride=stride, pads=pads)
+
+
+def _zeros_with_border(dy: Array, shape: tuple[int, int, int, int], pads: Pads) -> Array:
+    n, c, h, w = shape
+    return array_module(dy).zeros((n, c, h + sum(pads[0]), w + sum(pads[1])), dtype=dy.dtype)
+
+
+def _index_type(kernel: Pair) -> str:
+    """One byte is enough for a window of up to 256 pixels."""
+    return "uint8" if kernel[0] * kernel[1] <= 256 else "int32"
