@@ -41,6 +41,10 @@ class CheckpointError(MinicnnError, ValueError):
     """A file of weights is damaged, or belongs to another model."""
 
 
+class OutputError(MinicnnError, OSError):
+    """A file or a folder cannot be written."""
+
+
 class NonFiniteError(MinicnnError, FloatingPointError):
     """A NaN or an infinity arose in training; the message names the layer where it first did."""
 

@@ -8,6 +8,7 @@ from minicnn.nn.dropout import Dropout
 from minicnn.nn.layer import Buffer, Layer, Parameter, Parameters
 from minicnn.nn.linear import Flatten, Linear
 from minicnn.nn.loss import CrossEntropyLoss, Loss
+from minicnn.nn.modes import evaluating
 from minicnn.nn.norm import BatchNorm1d, BatchNorm2d
 from minicnn.nn.pool import AvgPool2d, GlobalAvgPool2d, MaxPool2d
 from minicnn.nn.summary import Summary
@@ -42,5 +43,6 @@ __all__ = [
     "Softplus",
     "Summary",
     "Tanh",
+    "evaluating",
     "init",
 ]

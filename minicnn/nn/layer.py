@@ -266,7 +266,7 @@ class Layer:
         return 0
 
     def window(self) -> tuple[int, int, int, int] | None:
-        """Return (height, width, stride down, stride across) of what one output sees; None if it sees all of the input."""
+        """Return (height, width, stride down, stride across) of what one output sees; None for all of the input."""
         return 1, 1, 1, 1
 
     def summary(self, input_shape: tuple[int, ...]) -> Summary:

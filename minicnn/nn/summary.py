@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from minicnn.backend import Array, array_module
+from minicnn.nn.modes import evaluating
 
 if TYPE_CHECKING:
     from minicnn.nn.layer import Layer
@@ -127,16 +128,13 @@ def summarise(model: "Layer", input_shape: tuple[int, ...]) -> Summary:
         field_of_layer[id(layer)] = fields[id(y)]
 
     field_of_layer: dict[int, Field | None] = {}
-    modes = [(layer, layer.training) for _, layer in model.named_layers()]
     removers = [layer.add_hook(note) for _, layer in model.named_layers()]
     try:
-        model.eval()
-        model(x)
+        with evaluating(model):
+            model(x)
     finally:
         for remove in removers:
             remove()
-        for layer, training in modes:
-            layer.training = training
     total = sum(p.data.size for p in parameters)
     trainable = sum(p.data.size for p in parameters if not p.frozen)
     return Summary(tuple(input_shape), rows, total, trainable)

@@ -1,0 +1,69 @@
+"""A data set in memory: inputs and targets, side by side."""
+
+from typing import Any
+
+import numpy as np
+
+from minicnn.errors import DataError, DTypeError
+
+
+class ArrayDataset:
+    """Inputs x and targets y of the same length, on the host.
+
+    x : (N, ...), floating point; kept as float32 unless it is float64 already and `dtype` says so
+    y : (N, ...), such as integer labels (N,)
+
+    Parameters
+    ----------
+    x, y : array-like
+        Inputs and targets.
+    classes : sequence of str, optional
+        What the labels 0, 1, ... mean.
+    dtype : float32 or float64
+        How x is kept.
+
+    Raises
+    ------
+    DataError
+        If there is nothing in it, the lengths differ, or x holds NaN or infinity (the message says where).
+    DTypeError
+        If x is not floating point: pixels of 0 to 255 have to be scaled first.
+    """
+
+    def __init__(self, x: Any, y: Any, *, classes: Any = None, dtype: Any = np.float32) -> None:
+        x, y = np.asarray(x), np.asarray(y)
+        if x.ndim == 0 or y.ndim == 0 or len(x) != len(y):
+            raise DataError(f"x and y must have the same length; x is {x.shape} and y {y.shape}")
+        if len(x) == 0:
+            raise DataError("the data set is empty")
+        if x.dtype.kind != "f":
+            raise DTypeError(f"x is {x.dtype}, expected floating point; pixels from 0 to 255: x / 255")
+        if not np.isfinite(x).all():
+            where = tuple(int(i) for i in np.argwhere(~np.isfinite(x))[0])
+            raise DataError(f"x holds {x[where]} in example {where[0]} (at {where}); mend or remove it")
+        self.x = x.astype(dtype, copy=False)
+        self.y = y
+        self.classes = None if classes is None else tuple(str(name) for name in classes)
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, index: Any) -> tuple[np.ndarray, np.ndarray]:
+        return self.x[index], self.y[index]
+
+    def subset(self, indices: Any) -> "ArrayDataset":
+        """Return the examples with these indices as a data set of their own. Raises `DataError` if there are none."""
+        return ArrayDataset(self.x[indices], self.y[indices], classes=self.classes, dtype=self.x.dtype)
+
+    def __repr__(self) -> str:
+        x, y = self.x, self.y
+        return f"ArrayDataset({len(self)} examples, x {x.shape[1:]} {x.dtype}, y {y.shape[1:]} {y.dtype})"
+
+
+def as_dataset(data: Any) -> ArrayDataset:
+    """Return a data set as it is, and a pair (x, y) as a data set. Raises `DataError` for anything else."""
+    if isinstance(data, ArrayDataset):
+        return data
+    if isinstance(data, tuple) and len(data) == 2:
+        return ArrayDataset(*data)
+    raise DataError(f"expected an ArrayDataset or a pair (x, y), not {type(data).__name__}")

@@ -1,0 +1,124 @@
+"""Batches: a data set in pieces, shuffled, prepared while the network is busy with the piece before."""
+
+import contextvars
+import queue
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from minicnn.backend import Array, CounterRng, default_rng, get_backend, to_backend
+from minicnn.data.dataset import as_dataset
+from minicnn.errors import ArgumentError
+from minicnn.ops import random_permutation
+
+
+class DataLoader:
+    """Iterate over batches (x, y) of a data set; each `for` loop is one epoch.
+
+    Parameters
+    ----------
+    dataset : ArrayDataset or (x, y)
+        Where the examples come from.
+    batch_size : int
+        Examples a batch.
+    shuffle : bool
+        Take them in a new random order in every epoch. The order is a pure function of the rng's seed, stream and step,
+        and the step counts the epochs.
+    drop_last : bool
+        Leave out a last batch that is not full.
+    rng : CounterRng, optional
+        Names the orders; by default a stream of its own under `mc.seed`.
+    ahead : int
+        How many batches a background thread prepares in advance; 0 prepares each when it is asked for.
+    backend : str, optional
+        Where the batches are put; by default the backend in use when the loop begins.
+
+    Raises
+    ------
+    ArgumentError
+        If batch_size is below 1, or if dropping the last batch leaves none.
+    """
+
+    def __init__(
+        self,
+        dataset: Any,
+        batch_size: int = 32,
+        *,
+        shuffle: bool = False,
+        drop_last: bool = False,
+        rng: CounterRng | None = None,
+        ahead: int = 2,
+        backend: str | None = None,
+    ) -> None:
+        self.dataset = as_dataset(dataset)
+        if int(batch_size) != batch_size or batch_size < 1:
+            raise ArgumentError(f"batch_size must be a whole number of at least 1, not {batch_size!r}")
+        if drop_last and len(self.dataset) < batch_size:
+            raise ArgumentError(
+                f"{len(self.dataset)} examples make no full batch of {batch_size}, and the last is dropped"
+            )
+        self.batch_size = int(batch_size)
+        self.shuffle = shuffle
+        self.drop_last = drop_last
+        self.rng = rng if rng is not None else default_rng()
+        self.ahead = ahead
+        self.backend = backend
+
+    def __len__(self) -> int:
+        """Return the number of batches in an epoch."""
+        whole, rest = divmod(len(self.dataset), self.batch_size)
+        return whole + (1 if rest and not self.drop_last else 0)
+
+    def __iter__(self) -> Iterator[tuple[Array, Array]]:
+        count = len(self.dataset)
+        order = random_permutation(self.rng.next_key(), count) if self.shuffle else np.arange(count)
+        batches = self._batches(order, self.backend or get_backend())
+        return prepared_ahead(batches, self.ahead) if self.ahead > 0 else batches
+
+    def _batches(self, order: np.ndarray, backend: str) -> Iterator[tuple[Array, Array]]:
+        for i in range(len(self)):
+            x, y = self.dataset[order[i * self.batch_size : (i + 1) * self.batch_size]]
+            yield to_backend(x, backend), to_backend(y, backend)
+
+
+def prepared_ahead(items: Iterator, depth: int) -> Iterator:
+    """Yield the same items, while a background thread computes up to `depth` of them in advance.
+
+    An error in the thread is raised here, in its turn. A loop that ends early stops the thread.
+    """
+    ready: queue.Queue = queue.Queue(maxsize=depth)
+    stopped = threading.Event()
+    end = object()
+
+    def offer(item: object) -> None:
+        while not stopped.is_set():
+            try:
+                return ready.put(item, timeout=0.05)
+            except queue.Full:
+                continue
+
+    def work() -> None:
+        try:
+            for item in items:
+                offer((item, None))
+                if stopped.is_set():
+                    return
+            offer((end, None))
+        except BaseException as error:
+            offer((end, error))
+
+    thread = threading.Thread(target=contextvars.copy_context().run, args=(work,), daemon=True, name="minicnn-loader")
+    thread.start()
+    try:
+        while True:
+            item, error = ready.get()
+            if error is not None:
+                raise error
+            if item is end:
+                return
+            yield item
+    finally:
+        stopped.set()
+        thread.join()

@@ -1,0 +1,46 @@
+"""Bring inputs to mean 0 and standard deviation 1, by what the training set alone says."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from minicnn.data.dataset import ArrayDataset
+from minicnn.data.splits import Splits
+from minicnn.errors import ShapeError
+
+
+@dataclass(frozen=True)
+class Normaliser:
+    """x -> (x - mean) / std for each channel.   mean, std : (C,)"""
+
+    mean: np.ndarray
+    std: np.ndarray
+
+    @classmethod
+    def fit(cls, x: np.ndarray) -> "Normaliser":
+        """Learn mean and standard deviation of each channel.   x : (N, C, ...)   A constant channel gets std 1."""
+        axes = (0, *range(2, x.ndim))
+        std = x.std(axis=axes, dtype=np.float64)
+        return cls(x.mean(axis=axes, dtype=np.float64), np.where(std > 0, std, 1.0))
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """Return x (N, C, ...) normalised, in its own dtype. Raises `ShapeError` for another number of channels."""
+        if x.ndim < 2 or x.shape[1] != len(self.mean):
+            raise ShapeError(
+                f"x has shape {x.shape}, expected (N, {len(self.mean)}, ...) as in the data it was fitted to"
+            )
+        shape = (-1, *[1] * (x.ndim - 2))
+        return ((x - self.mean.reshape(shape)) / self.std.reshape(shape)).astype(x.dtype)
+
+
+def normalise(splits: Splits) -> Splits:
+    """Normalise all three parts by the mean and standard deviation of each channel of the training set.
+
+    Validation and test data have no say in it: LeCun et al., "Efficient backprop", 1998, section 4.3, fitted honestly.
+    """
+    normaliser = Normaliser.fit(splits.train.x)
+
+    def apply(part: ArrayDataset) -> ArrayDataset:
+        return ArrayDataset(normaliser(part.x), part.y, classes=part.classes, dtype=part.x.dtype)
+
+    return replace(splits, train=apply(splits.train), validation=apply(splits.validation), test=splits.test.map(apply))

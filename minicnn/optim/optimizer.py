@@ -1,0 +1,109 @@
+"""What all optimizers share: parameters by name, and what is remembered for each of them between steps."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from minicnn.backend import Array, array_module, to_host
+from minicnn.errors import ArgumentError, CheckpointError, listed
+from minicnn.nn import Parameter
+
+ParametersLike: TypeAlias = Iterable[Parameter] | Iterable[tuple[str, Parameter]] | Mapping[str, Parameter]
+
+
+class Optimizer:
+    """The base of all optimizers: a subclass writes `update`.
+
+    Attributes
+    ----------
+    parameters : dict of str to Parameter
+        By dotted name, as `model.parameters()` and `model.named_parameters()` give them.
+    lr : float
+        The learning rate; it may be changed between steps.
+    memory : dict of str to dict
+        What is remembered for each parameter (velocity, moments, its number of steps), filled at its first step.
+    """
+
+    hyperparameters: tuple[str, ...] = ("lr",)
+    """Names of the attributes that a checkpoint keeps."""
+
+    def __init__(self, parameters: ParametersLike, lr: float) -> None:
+        self.parameters = _by_name(parameters)
+        if not self.parameters:
+            raise ArgumentError(f"{type(self).__name__} was given no parameters; pass model.parameters()")
+        if not lr >= 0:
+            raise ArgumentError(f"{type(self).__name__}: lr must be at least 0, not {lr}")
+        self.lr = lr
+        self.memory: dict[str, dict[str, Any]] = {}
+
+    def step(self) -> None:
+        """Update every parameter that has a gradient and is not frozen."""
+        for name, parameter in self.parameters.items():
+            if parameter.grad is None or parameter.frozen:
+                continue
+            memory = self.memory.setdefault(name, {"step": 0})
+            memory["step"] += 1
+            self.update(parameter, parameter.grad, memory)
+
+    def update(self, parameter: Parameter, grad: Array, memory: dict[str, Any]) -> None:
+        """Set `parameter.data` to its new value; `memory` is this parameter's own, with its "step" counted from 1."""
+        raise NotImplementedError(f"{type(self).__name__} has no update yet")
+
+    def zero_grad(self) -> None:
+        """Forget the gradients of all parameters."""
+        for parameter in self.parameters.values():
+            parameter.zero_grad()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return copies: {"hyperparameters": {name: number}, "memory": {parameter: {what: number or host array}}}."""
+        return {
+            "hyperparameters": {name: getattr(self, name) for name in self.hyperparameters},
+            "memory": {
+                name: {what: value if what == "step" else np.array(to_host(value)) for what, value in slots.items()}
+                for name, slots in self.memory.items()
+            },
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` gave. Raises `CheckpointError` if it is of other parameters or another kind."""
+        hyperparameters, memory = state["hyperparameters"], state["memory"]
+        if set(hyperparameters) != set(self.hyperparameters):
+            raise CheckpointError(
+                f"this is no state of {type(self).__name__}: it has {listed(hyperparameters)}, "
+                f"expected {listed(self.hyperparameters)}"
+            )
+        for name, slots in memory.items():
+            if name not in self.parameters:
+                raise CheckpointError(f"the optimizer's state has a parameter {name!r} that this model lacks")
+            shape = self.parameters[name].data.shape
+            if any(what != "step" and value.shape != shape for what, value in slots.items()):
+                raise CheckpointError(f"the optimizer's state of {name!r} is not of the parameter's shape {shape}")
+        for name, value in hyperparameters.items():
+            setattr(self, name, value)
+        self.memory = {name: self._placed(name, slots) for name, slots in memory.items()}
+
+    def _placed(self, name: str, slots: Mapping[str, Any]) -> dict[str, Any]:
+        """Copy remembered arrays to where the parameter lives."""
+        xp = array_module(self.parameters[name].data)
+        return {what: int(value) if what == "step" else xp.array(value) for what, value in slots.items()}
+
+
+def _by_name(parameters: ParametersLike) -> dict[str, Parameter]:
+    names = getattr(parameters, "names", None)
+    if isinstance(parameters, Mapping):
+        pairs = list(parameters.items())
+    else:
+        items = [parameters] if isinstance(parameters, Parameter) else list(parameters)
+        pairs = [
+            item if isinstance(item, tuple) else (names[i] if names else str(i), item) for i, item in enumerate(items)
+        ]
+    wrong = next((value for _, value in pairs if not isinstance(value, Parameter)), None)
+    if wrong is not None:
+        raise ArgumentError(f"an optimizer takes parameters, as from model.parameters(), not a {type(wrong).__name__}")
+    if len(dict(pairs)) < len(pairs):
+        raise ArgumentError(
+            "two parameters have the same name; for two models in one optimizer pass pairs of your own names: "
+            "[('a.' + name, p) for name, p in a.named_parameters().items()] + ..."
+        )
+    return dict(pairs)

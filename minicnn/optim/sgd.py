@@ -1,0 +1,64 @@
+"""Stochastic gradient descent."""
+
+from typing import Any
+
+from minicnn import ops
+from minicnn.backend import Array, array_module
+from minicnn.errors import ArgumentError
+from minicnn.nn import Parameter
+from minicnn.optim.optimizer import Optimizer, ParametersLike
+
+
+class SGD(Optimizer):
+    """g = dw + weight_decay * w      velocity = momentum * velocity + g      w = w - lr * velocity
+
+    Polyak, "Some methods of speeding up the convergence of iteration methods", 1964; Nesterov's variant as in Sutskever
+    et al., "On the importance of initialization and momentum in deep learning", 2013, in PyTorch's form.
+
+    Parameters
+    ----------
+    parameters : list, dict or pairs
+        `model.parameters()`.
+    lr : float
+        Learning rate.
+    momentum : float
+        Share of the velocity that is kept from step to step; 0 gives plain gradient descent.
+    nesterov : bool
+        Take w = w - lr * (g + momentum * velocity) instead.
+    weight_decay : float
+        Pulls every parameter towards zero (an L2 penalty of weight_decay / 2 * |w|^2).
+    """
+
+    hyperparameters = ("lr", "momentum", "nesterov", "weight_decay")
+
+    def __init__(
+        self,
+        parameters: ParametersLike,
+        lr: float = 1e-3,
+        momentum: float = 0.0,
+        *,
+        nesterov: bool = False,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(parameters, lr)
+        if momentum < 0 or weight_decay < 0:
+            raise ArgumentError(f"SGD: momentum and weight_decay must be at least 0, not {momentum} and {weight_decay}")
+        if nesterov and momentum == 0:
+            raise ArgumentError("SGD: Nesterov's variant needs a momentum above 0")
+        self.momentum = momentum
+        self.nesterov = nesterov
+        self.weight_decay = weight_decay
+
+    def update(self, parameter: Parameter, grad: Array, memory: dict[str, Any]) -> None:
+        """One step down the gradient."""
+        if "velocity" not in memory:
+            memory["velocity"] = array_module(grad).zeros_like(parameter.data)
+        parameter.data, memory["velocity"] = ops.sgd_update(
+            parameter.data,
+            grad,
+            memory["velocity"],
+            lr=self.lr,
+            momentum=self.momentum,
+            nesterov=self.nesterov,
+            weight_decay=self.weight_decay,
+        )

@@ -1,0 +1,76 @@
+"""Callbacks: what happens beside the training, at its beginning and end and after every batch and epoch."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from minicnn.errors import ArgumentError, listed
+from minicnn.train.checkpoint import save_checkpoint, save_weights
+from minicnn.train.files import prepare_folder, replace_file
+
+if TYPE_CHECKING:
+    from minicnn.train.trainer import Trainer
+
+
+class Callback:
+    """The base of all callbacks; none of its methods does anything, so write only those that you need.
+
+    `self.trainer` is the trainer. `self.trainer.stop("why")` ends the training after the epoch that is running.
+    """
+
+    trainer: "Trainer"
+
+    def on_train_begin(self) -> None:
+        """Before the first epoch."""
+
+    def on_epoch_begin(self, epoch: int) -> None:
+        """Before each epoch, counted from 1."""
+
+    def on_batch_end(self, batch: int, logs: Mapping[str, float]) -> None:
+        """After each batch, counted from 1; `logs` holds the means since the epoch began, computed when asked for."""
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
+        """After each epoch, with what was measured; `self.trainer.history` has it already."""
+
+    def on_train_end(self) -> None:
+        """After the last epoch, also when the training was stopped or interrupted."""
+
+
+class Checkpoint(Callback):
+    """Keep `checkpoint.npz`, the state to go on from, `best.npz`, the best weights, and `history.csv` in a folder.
+
+    All three are replaced in one step after every epoch. Raises `OutputError` if the folder cannot be written to.
+
+    Parameters
+    ----------
+    folder : path
+        Where; it is made if need be.
+    monitor : str, optional
+        What "best" means: the smallest value of this measure if its name ends in "loss", else the largest. By default
+        "val_loss" where there is validation data, else "loss".
+    """
+
+    def __init__(self, folder: str | Path, *, monitor: str | None = None) -> None:
+        self.folder = prepare_folder(folder)
+        self.monitor = monitor
+        self.path = self.folder / "checkpoint.npz"
+
+    def on_train_begin(self) -> None:
+        """Keep the state before the first epoch too: a run killed during it can go on all the same."""
+        self.save()
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
+        """Best weights first: the checkpoint that says the epoch is done comes last."""
+        monitor = self.monitor or ("val_loss" if "val_loss" in logs else "loss")
+        if monitor not in logs:
+            raise ArgumentError(f"Checkpoint: there is no {monitor!r} to monitor; there are {listed(logs)}")
+        column = self.trainer.history[monitor]
+        best = min(column) if monitor.endswith("loss") else max(column)
+        if column[-1] == best and column.count(best) == 1:
+            save_weights(self.trainer, self.folder / "best.npz")
+        self.save()
+
+    def save(self) -> None:
+        """Write the history, then the state of the training."""
+        replace_file(self.folder / "history.csv", lambda file: file.write(self.trainer.history.to_csv().encode()))
+        save_checkpoint(self.trainer, self.path)

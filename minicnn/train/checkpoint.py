@@ -1,0 +1,142 @@
+"""Checkpoints: one `.npz` file with everything that a training needs to go on as if it had never stopped.
+
+    model/<name>                parameters and buffers
+    optimizer/<name>/<what>     velocity, moments
+    meta                        JSON: epoch, history, hyper-parameters, random counters, openings of the test set
+
+No pickle: a checkpoint from a stranger can be read without running the stranger's code.
+"""
+
+import json
+import zipfile
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+
+from minicnn.backend import CounterRng
+from minicnn.errors import CheckpointError
+from minicnn.train.files import replace_file
+from minicnn.train.history import History
+
+if TYPE_CHECKING:
+    from minicnn.train.trainer import Trainer
+
+FORMAT = 1
+
+
+def save_checkpoint(trainer: "Trainer", path: str | Path) -> None:
+    """Write the state of a training to a file, in one step. Raises `OutputError` if it cannot be written."""
+    optimizer = trainer.optimizer.state_dict()
+    arrays = {f"model/{name}": value for name, value in trainer.model.state_dict().items()}
+    steps = {}
+    for name, slots in optimizer["memory"].items():
+        steps[name] = slots["step"]
+        arrays |= {f"optimizer/{name}/{what}": value for what, value in slots.items() if what != "step"}
+    meta = {
+        "format": FORMAT,
+        "epoch": trainer.epoch,
+        "history": trainer.history.rows,
+        "optimizer": type(trainer.optimizer).__name__,
+        "hyperparameters": optimizer["hyperparameters"],
+        "optimizer_steps": steps,
+        "rngs": {name: [rng.seed, rng.stream, rng.step] for name, rng in trainer.rngs().items()},
+        "test_set_openings": trainer.test_set_openings,
+    }
+    _write(Path(path), arrays, meta)
+
+
+def save_weights(trainer: "Trainer", path: str | Path) -> None:
+    """Write the model's parameters and buffers alone, in one step."""
+    arrays = {f"model/{name}": value for name, value in trainer.model.state_dict().items()}
+    _write(Path(path), arrays, {"format": FORMAT, "epoch": trainer.epoch})
+
+
+def load_checkpoint(trainer: "Trainer", path: str | Path) -> None:
+    """Bring a training to the state in a file.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is missing, damaged, no checkpoint, or of another model or optimizer. The training then stays as it
+        was.
+    """
+    arrays, meta = read_checkpoint(path)
+    kind = type(trainer.optimizer).__name__
+    if "rngs" not in meta:
+        raise CheckpointError(f"{path} holds weights alone: a training cannot go on from it; use load_weights")
+    if meta["optimizer"] != kind:
+        raise CheckpointError(f"{path} was written with the optimizer {meta['optimizer']}, this training has {kind}")
+    memory: dict[str, dict[str, Any]] = {name: {"step": step} for name, step in meta["optimizer_steps"].items()}
+    for name, value in arrays.items():
+        if name.startswith("optimizer/"):
+            parameter, _, what = name.removeprefix("optimizer/").rpartition("/")
+            memory[parameter][what] = value
+    rngs = trainer.rngs()
+    if set(rngs) != set(meta["rngs"]):
+        raise CheckpointError(f"{path} is of another model: it keeps random counters for {sorted(meta['rngs'])}")
+    before = trainer.model.state_dict()
+    _load_model(trainer, arrays, path)
+    try:
+        trainer.optimizer.load_state_dict({"hyperparameters": meta["hyperparameters"], "memory": memory})
+    except CheckpointError:
+        trainer.model.load_state_dict(before)
+        raise
+    for name, (seed, stream, step) in meta["rngs"].items():
+        _set(rngs[name], seed, stream, step)
+    trainer.epoch = meta["epoch"]
+    trainer.history = History(meta["history"])
+    trainer.test_set_openings = list(meta["test_set_openings"])
+
+
+def load_weights(trainer: "Trainer", path: str | Path) -> None:
+    """Take parameters and buffers alone from a checkpoint or a file of weights. Raises `CheckpointError` as above."""
+    arrays, _ = read_checkpoint(path)
+    _load_model(trainer, arrays, path)
+
+
+def read_checkpoint(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Return a file's arrays and its meta data. Raises `CheckpointError` if it is missing or damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        meta = json.loads(str(arrays.pop("meta")))
+    except FileNotFoundError:
+        raise CheckpointError(f"there is no checkpoint {path}") from None
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
+        raise CheckpointError(
+            f"{path} is no checkpoint, or it is damaged ({type(error).__name__}: {error}); "
+            "take another one, or delete it and train anew"
+        ) from None
+    if not isinstance(meta, dict) or meta.get("format") != FORMAT:
+        raise CheckpointError(f"{path} is a checkpoint of another version of minicnn")
+    return arrays, meta
+
+
+def _load_model(trainer: "Trainer", arrays: dict[str, np.ndarray], path: str | Path) -> None:
+    state = {name.removeprefix("model/"): value for name, value in arrays.items() if name.startswith("model/")}
+    try:
+        trainer.model.load_state_dict(state)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path} is of another model: {error}") from None
+
+
+def _set(rng: CounterRng, seed: int, stream: int, step: int) -> None:
+    rng.seed, rng.stream, rng.step = seed, stream, step
+
+
+def _write(path: Path, arrays: dict[str, np.ndarray], meta: dict[str, Any]) -> None:
+    def write(file: BinaryIO) -> None:
+        np.savez(file, allow_pickle=False, meta=np.array(json.dumps(meta)), **arrays)
+
+    replace_file(path, write)

@@ -1,0 +1,307 @@
+"""The training loop.
+
+for every epoch:
+    for every batch:   zero_grad -> forward -> loss -> backward -> (clip) -> step
+    evaluate on the validation set, tell the callbacks
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minicnn.backend import Array, CounterRng, backend_of, default_rng, get_backend, to_backend, to_host
+from minicnn.data import DataLoader, SealedDataset
+from minicnn.data.dataset import as_dataset
+from minicnn.errors import ArgumentError, CheckpointError, DataError
+from minicnn.metrics import accuracy_score
+from minicnn.nn import CrossEntropyLoss, Layer, Loss, evaluating
+from minicnn.optim import Adam, Optimizer, clip_grad_norm
+from minicnn.train.callbacks import Callback, Checkpoint
+from minicnn.train.checkpoint import load_checkpoint
+from minicnn.train.guard import check_gradients, check_loss
+from minicnn.train.history import History
+from minicnn.train.means import RunningMeans
+from minicnn.train.progress import ProgressBar
+
+Metric = Callable[[Array, Array], Any]
+
+
+def accuracy(prediction: Array, target: Array) -> Array:
+    """Return the share of largest scores that are the label's.   prediction : (N, K, ...)   target : (N, ...)"""
+    return accuracy_score(target, prediction.argmax(axis=1))
+
+
+class Trainer:
+    """Fits a model to data, measures it, and predicts with it.
+
+    Parameters
+    ----------
+    model : Layer
+        What is trained.
+    loss : Loss
+        What is made small; softmax cross-entropy by default.
+    optimizer : Optimizer
+        How; Adam with its default learning rate by default.
+    metrics : dict of str to function, optional
+        What else is measured: functions (prediction, target) -> mean over the batch. By default the accuracy, where the
+        loss is cross-entropy.
+    clip_norm : float, optional
+        Gradients together longer than this are scaled down to it.
+    rng : CounterRng, optional
+        Names the order of examples in each epoch; by default a stream of its own under `mc.seed`.
+
+    Attributes
+    ----------
+    epoch : int
+        Epochs done.
+    history : History
+        What was measured in them.
+    stop_reason : str or None
+        Why the last `fit` ended early, if it did.
+    test_set_openings : list of str
+        Why a sealed test set was opened, each time.
+    """
+
+    def __init__(
+        self,
+        model: Layer,
+        *,
+        loss: Loss | None = None,
+        optimizer: Optimizer | None = None,
+        metrics: Mapping[str, Metric] | None = None,
+        clip_norm: float | None = None,
+        rng: CounterRng | None = None,
+    ) -> None:
+        self.model = model
+        self.loss = loss if loss is not None else CrossEntropyLoss()
+        self.optimizer = optimizer if optimizer is not None else Adam(model.parameters())
+        default_metrics: dict[str, Metric] = {"accuracy": accuracy} if isinstance(self.loss, CrossEntropyLoss) else {}
+        self.metrics = dict(metrics) if metrics is not None else default_metrics
+        self.clip_norm = clip_norm
+        self.rng = rng if rng is not None else default_rng()
+        self.epoch = 0
+        self.history = History()
+        self.stop_reason: str | None = None
+        self.test_set_openings: list[str] = []
+        self.checkpoint: Checkpoint | None = None
+        self.last_epoch = self.images_per_epoch = self.batch_images = 0
+
+    # Training
+
+    def fit(
+        self,
+        train: Any,
+        *,
+        validation: Any = None,
+        epochs: int = 1,
+        batch_size: int = 32,
+        callbacks: Sequence[Callback] = (),
+        out: str | Path | None = None,
+        resume: bool = False,
+        verbose: bool = True,
+    ) -> History:
+        """Train for a number of epochs and return the history.
+
+        Parameters
+        ----------
+        train, validation : ArrayDataset or (x, y)
+            What is learned from, and what is only measured, after every epoch.
+        epochs : int
+            How many more; with `resume`, how many in all.
+        batch_size : int
+            Examples a step.
+        callbacks : sequence of Callback
+            What happens beside.
+        out : path, optional
+            A folder for `checkpoint.npz`, `best.npz` and `history.csv`.
+        resume : bool
+            Go on from the checkpoint in `out`, if there is one. The run then ends with the same bits as one that was
+            never interrupted.
+        verbose : bool
+            Show a progress bar, where there is a terminal.
+
+        Raises
+        ------
+        ArgumentError, DataError
+            If an argument makes no sense, or `train` is a sealed test set.
+        OutputError
+            If `out` cannot be written to.
+        CheckpointError
+            If `out` holds a checkpoint already and `resume` is not set, or one that cannot be resumed.
+        NonFiniteError
+            If a NaN or an infinity arises; the message names the layer where it first did.
+        """
+        if int(epochs) != epochs or epochs < 1:
+            raise ArgumentError(f"epochs must be a whole number of at least 1, not {epochs!r}")
+        train, validation = self._open_for_training(train), self._open_for_training(validation)
+        loader = DataLoader(train, batch_size, shuffle=True, rng=self.rng, backend=self._backend())
+        self.last_epoch = self.epoch + int(epochs)
+        if self._begin_run(out, resume):
+            self.last_epoch = int(epochs)
+        self.images_per_epoch = len(train)
+        self.stop_reason = None
+        watchers = [ProgressBar()] if verbose else []
+        watchers += [self.checkpoint] if self.checkpoint else []  # type: ignore[list-item]
+        watchers += callbacks  # type: ignore[arg-type]
+        for callback in watchers:
+            callback.trainer = self
+        for callback in watchers:
+            callback.on_train_begin()
+        try:
+            while self.epoch < self.last_epoch and self.stop_reason is None:
+                self._one_epoch(loader, validation, watchers)
+        except KeyboardInterrupt as interrupt:
+            self.stop_reason = "interrupted"
+            interrupt.add_note(self._how_to_resume())
+            raise
+        finally:
+            for callback in watchers:
+                callback.on_train_end()
+        return self.history
+
+    def stop(self, reason: str) -> None:
+        """End the training after the epoch that is running. Callbacks call this."""
+        self.stop_reason = reason
+
+    def train_step(self, x: Array, y: Array, *, when: str = "training step") -> tuple[Array, Array]:
+        """Make one step on one batch; return the loss and the prediction before it.
+
+        Raises `NonFiniteError` (on the host; a GPU is not made to wait) before the weights are spoilt.
+        """
+        on_host = isinstance(x, np.ndarray)
+        rngs = [(rng, rng.step) for rng in self.model.named_rngs().values()]
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # the checks say it better
+            self.optimizer.zero_grad()
+            prediction = self.model(x)
+            loss = self.loss.forward(prediction, y)
+            if on_host:
+                check_loss(self.model, x, loss, rngs, when)
+            self.model.backward(self.loss.backward())
+            if on_host:
+                check_gradients(self.optimizer.parameters, when)
+            if self.clip_norm is not None:
+                clip_grad_norm(self.optimizer.parameters.values(), self.clip_norm)
+            self.optimizer.step()
+        return loss, prediction
+
+    def _one_epoch(self, loader: DataLoader, validation: Any, callbacks: Sequence[Callback]) -> None:
+        epoch = self.epoch + 1
+        self.model.train()
+        for callback in callbacks:
+            callback.on_epoch_begin(epoch)
+        means = RunningMeans()
+        loader.rng = CounterRng(self.rng.seed, self.rng.stream, step=self.epoch)
+        for batch, (x, y) in enumerate(loader, start=1):
+            loss, prediction = self.train_step(x, y, when=f"epoch {epoch}, batch {batch}")
+            means.add(len(x), {"loss": loss, **self._measure(prediction, y)})
+            self.batch_images = len(x)
+            for callback in callbacks:
+                callback.on_batch_end(batch, means)
+        logs = dict(means)
+        if validation is not None:
+            logs |= {f"val_{name}": value for name, value in self._evaluate(validation, batch_size=256).items()}
+        logs["lr"] = self.optimizer.lr
+        self.epoch = epoch
+        self.history.add(epoch, logs)
+        for callback in callbacks:
+            callback.on_epoch_end(epoch, logs)
+
+    # Measuring and predicting
+
+    def evaluate(self, dataset: Any, *, batch_size: int = 256) -> dict[str, float]:
+        """Return the loss and the metrics on a data set, in evaluation mode: {"loss": 0.08, "accuracy": 0.98}.
+
+        A sealed test set is opened for this, and the opening is counted: in `test_set_openings`, in the data set, and
+        in the checkpoint of the run.
+        """
+        if isinstance(dataset, SealedDataset):
+            dataset = self._open_test_set(dataset)
+        return self._evaluate(dataset, batch_size)
+
+    def predict(self, x: Any, *, batch_size: int = 256) -> np.ndarray:
+        """Return the model's output for inputs x (N, ...), in evaluation mode, on the host: scores (N, K) of classes."""
+        parameters = self.model.parameters()
+        dtype = parameters[0].data.dtype if parameters else np.float32
+        x = np.asarray(to_host(x)).astype(dtype, copy=False)
+        if x.ndim == 0 or len(x) == 0:
+            raise DataError("there is nothing to predict: x is empty")
+        if int(batch_size) != batch_size or batch_size < 1:
+            raise ArgumentError(f"batch_size must be a whole number of at least 1, not {batch_size!r}")
+        with evaluating(self.model):
+            pieces = (x[i : i + batch_size] for i in range(0, len(x), batch_size))
+            return np.concatenate([to_host(self.model(to_backend(piece, self._backend()))) for piece in pieces])
+
+    def predict_proba(self, x: Any, *, batch_size: int = 256) -> np.ndarray:
+        """Return probabilities of the classes, the softmax of the scores: (N, K), each row sums to 1."""
+        scores = self.predict(x, batch_size=batch_size)
+        e = np.exp(scores - scores.max(axis=1, keepdims=True))
+        return e / e.sum(axis=1, keepdims=True)
+
+    def predict_classes(self, x: Any, *, batch_size: int = 256) -> np.ndarray:
+        """Return the most probable class of each input: (N,) integers."""
+        return self.predict(x, batch_size=batch_size).argmax(axis=1)
+
+    def _evaluate(self, dataset: Any, batch_size: int) -> dict[str, float]:
+        means = RunningMeans()
+        with evaluating(self.model):
+            for x, y in DataLoader(dataset, batch_size, rng=CounterRng(), ahead=0, backend=self._backend()):
+                prediction = self.model(x)
+                means.add(len(x), {"loss": self.loss.forward(prediction, y), **self._measure(prediction, y)})
+        return dict(means)
+
+    def _measure(self, prediction: Array, target: Array) -> dict[str, Array]:
+        return {name: metric(prediction, target) for name, metric in self.metrics.items()}
+
+    # Runs, seals and random counters
+
+    def rngs(self) -> dict[str, CounterRng]:
+        """Return all sources of randomness of this training by name: the layers' own, and that of the data's order."""
+        return {"order": self.rng, **{f"model/{name}": rng for name, rng in self.model.named_rngs().items()}}
+
+    def _backend(self) -> str:
+        """Where the model lives; batches have to go there."""
+        parameters = self.model.parameters()
+        return backend_of(parameters[0].data).name if parameters else get_backend()
+
+    def _begin_run(self, out: str | Path | None, resume: bool) -> bool:
+        """Prepare the run's folder; return whether a training that began earlier goes on."""
+        if out is None:
+            if resume:
+                raise ArgumentError("resume=True needs the folder of the run: fit(..., out='runs/my-run', resume=True)")
+            return False
+        self.checkpoint = Checkpoint(out)
+        if not self.checkpoint.path.exists():
+            return False
+        if not resume and self.epoch == 0:
+            raise CheckpointError(
+                f"{self.checkpoint.path} exists: resume=True goes on from it; another folder begins anew"
+            )
+        if resume:
+            load_checkpoint(self, self.checkpoint.path)
+        return resume
+
+    def _how_to_resume(self) -> str:
+        if self.checkpoint is None:
+            return f"Interrupted in epoch {self.epoch + 1}. Nothing is on disk: fit(..., out=FOLDER) keeps checkpoints."
+        return (
+            f"Interrupted in epoch {self.epoch + 1}. The checkpoint after epoch {self.epoch} is kept in "
+            f"{self.checkpoint.folder}; fit(..., out='{self.checkpoint.folder}', resume=True) goes on from it."
+        )
+
+    def _open_for_training(self, dataset: Any) -> Any:
+        if isinstance(dataset, SealedDataset):
+            raise DataError("a sealed test set is for evaluate(), not for training or validation; use the other splits")
+        return None if dataset is None else as_dataset(dataset)
+
+    def _open_test_set(self, sealed: SealedDataset) -> Any:
+        """Count the opening before anything is seen, and add those of an earlier process to the seal."""
+        earlier = self.test_set_openings
+        if sealed.seal.openings[: len(earlier)] != earlier:
+            sealed.seal.openings[:0] = earlier
+        dataset = sealed.open(f"evaluated after epoch {self.epoch}")
+        self.test_set_openings = list(sealed.seal.openings)
+        if self.checkpoint is not None:
+            self.checkpoint.save()
+        return dataset
