@@ -8,10 +8,10 @@ No pickle: a checkpoint from a stranger can be read without running the stranger
 """
 
 import json
-import zipfile
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from minicnn.train.trainer import Trainer
 
 FORMAT = 1
+UNREADABLE = (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, BadZipFile, zlib.error)
+"""What reading something that is no checkpoint, or half of one, may raise."""
 
 
 def save_checkpoint(trainer: "Trainer", path: str | Path) -> None:
@@ -104,16 +106,7 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, 
         meta = json.loads(str(arrays.pop("meta")))
     except FileNotFoundError:
         raise CheckpointError(f"there is no checkpoint {path}") from None
-    except (
-        OSError,
-        EOFError,
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
+    except UNREADABLE as error:
         raise CheckpointError(
             f"{path} is no checkpoint, or it is damaged ({type(error).__name__}: {error}); "
             "take another one, or delete it and train anew"

@@ -221,7 +221,7 @@ class Trainer:
         return self._evaluate(dataset, batch_size)
 
     def predict(self, x: Any, *, batch_size: int = 256) -> np.ndarray:
-        """Return the model's output for inputs x (N, ...), in evaluation mode, on the host: scores (N, K) of classes."""
+        """Return the model's output for inputs x (N, ...), in evaluation mode, on the host: (N, K) for K classes."""
         parameters = self.model.parameters()
         dtype = parameters[0].data.dtype if parameters else np.float32
         x = np.asarray(to_host(x)).astype(dtype, copy=False)
