@@ -28,7 +28,7 @@ class Slope:
     noise: float  # what rounding alone may add to the value
 
     def on_kink(self, tolerance: float) -> bool:
-        """Return whether a kink within the step spoils the slope by more than `tolerance` (in the slope's own units)."""
+        """Return whether a kink within the step spoils the slope by more than `tolerance` (in the slope's units)."""
         return self.change > tolerance or (self.bend > tolerance and self.half_bend > 0.55 * self.bend)
 
 

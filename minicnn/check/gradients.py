@@ -131,8 +131,8 @@ def _findings_in(check: TensorCheck) -> list[Finding]:
         findings.append(Finding("gradient", check.name, message, evidence))
     if check.skipped > check.compared:
         message = (
-            f"{check.skipped} of {check.skipped + check.compared} entries lie on a kink (a ReLU at 0, equal maxima), too "
-            "many to tell whether the gradient is right; check at random normal numbers"
+            f"{check.skipped} of {check.skipped + check.compared} entries lie on a kink (a ReLU at 0, equal maxima), "
+            "too many to tell whether the gradient is right; check at random normal numbers"
         )
         evidence = {"skipped": check.skipped, "compared": check.compared}
         findings.append(Finding("ties", check.name, message, evidence))

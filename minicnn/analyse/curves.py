@@ -1,0 +1,50 @@
+"""Learning curves: the first thing to look at after a training."""
+
+from typing import TYPE_CHECKING, Any
+
+from minicnn.errors import DataError
+from minicnn.train import History
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+TRAIN_COLOUR, VALIDATION_COLOUR = "#0072B2", "#D55E00"  # Okabe and Ito's blue and vermilion: apart for every eye
+UNITS = {"loss": "loss (nats per example)", "accuracy": "accuracy (share of examples)"}
+
+
+def plot_history(history: History) -> "Figure":
+    """Draw each measure against the epoch, training and validation together, and mark the best validation epoch.
+
+    Returns a matplotlib figure; `figure.savefig("curves.png")` keeps it. Raises `DataError` for an empty history.
+    """
+    from matplotlib.figure import Figure  # slow to import; and without pyplot no display is needed
+
+    if len(history) == 0:
+        raise DataError("the history is empty; train for an epoch first")
+    measures = [name for name in history.names if not name.startswith("val_") and name != "lr"]
+    figure = Figure(figsize=(5.2 * len(measures), 4), layout="constrained", dpi=120)
+    for axes, name in zip(figure.subplots(1, len(measures), squeeze=False)[0], measures, strict=True):
+        _draw(axes, history, name)
+    return figure
+
+
+def _draw(axes: "Axes", history: History, name: str) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    style: dict[str, Any] = {"marker": "o", "markersize": 3, "linewidth": 1.5}
+    axes.plot(history.epoch, history[name], color=TRAIN_COLOUR, label="training", **style)
+    title = f"{name}: training"
+    if f"val_{name}" in history:
+        values = history[f"val_{name}"]
+        better = min if name.endswith("loss") else max
+        at = values.index(better(values))
+        axes.plot(history.epoch, values, color=VALIDATION_COLOUR, linestyle="--", label="validation", **style)
+        axes.plot(history.epoch[at], values[at], "*", color="black", markersize=11, label="best validation epoch")
+        title = f"{name}: best in validation {values[at]:.4g}, in epoch {history.epoch[at]}"
+    axes.set_title(title, fontsize=10)
+    axes.set_xlabel("epoch")
+    axes.set_ylabel(UNITS.get(name, name))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=9)

@@ -1,0 +1,218 @@
+"""The command line: `minicnn train` and `minicnn info`."""
+
+import argparse
+import json
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import minicnn as mc
+from minicnn.backend import backend_problem
+from minicnn.backend.backends import BACKENDS
+from minicnn.errors import CheckpointError, MinicnnError
+
+if TYPE_CHECKING:
+    from minicnn.data import Splits
+    from minicnn.train import Trainer
+
+OPTIMIZERS = {
+    "adam": (1e-3, lambda parameters, lr: mc.optim.Adam(parameters, lr=lr)),
+    "sgd": (1e-2, lambda parameters, lr: mc.optim.SGD(parameters, lr=lr, momentum=0.9)),
+}
+DEFAULTS = {
+    "dataset": "digits",
+    "model": "basic",
+    "epochs": 30,
+    "batch_size": 32,
+    "lr": None,
+    "optimizer": "adam",
+    "backend": None,
+    "seed": 0,
+    "data_root": None,
+}
+INTERRUPTED = 130  # what a shell expects of a program that Ctrl-C ended
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; return the exit status: 0, 1 for what could not be done, 130 after Ctrl-C."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return arguments.run(arguments)
+    except MinicnnError as error:
+        notes = " ".join(getattr(error, "__notes__", ()))
+        print(f"minicnn: error: {error} {notes}".rstrip(), file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nminicnn: interrupted before the training began", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="minicnn", description="Train and inspect convolutional networks.")
+    parser.add_argument("--version", action="version", version=f"minicnn {mc.__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    train = commands.add_parser("train", help="train a network and test it", description=train_command.__doc__)
+    train.set_defaults(run=train_command)
+    add = train.add_argument
+    add("--dataset", metavar="NAME", help=f"one of {', '.join(mc.data.DATASETS)} (default: digits)")
+    add("--model", metavar="NAME", help=f"one of {', '.join(mc.models.MODELS)} (default: basic)")
+    add("--epochs", type=int, metavar="N", help="passes over the training set (default: 30)")
+    add("--batch-size", type=int, metavar="N", help="examples a step (default: 32)")
+    add("--lr", type=float, metavar="X", help="learning rate (default: 0.001 for adam, 0.01 for sgd)")
+    add("--optimizer", choices=OPTIMIZERS, help="adam, or sgd with momentum 0.9 (default: adam)")
+    add("--backend", metavar="NAME", help=f"one of {', '.join(BACKENDS)} (default: {mc.get_backend()})")
+    add("--seed", type=int, metavar="N", help="of the split, the weights, the order and the dropout (default: 0)")
+    add("--data-root", metavar="DIR", help="where the data set's files are (default: the variable MINICNN_DATA)")
+    folder = train.add_mutually_exclusive_group()
+    folder.add_argument("--out", metavar="DIR", help="folder for the results (default: a new one under runs/)")
+    folder.add_argument("--resume", metavar="DIR", help="go on with the run in this folder")
+
+    info = commands.add_parser(
+        "info", help="show versions and which backends can run", description=info_command.__doc__
+    )
+    info.set_defaults(run=info_command)
+    return parser
+
+
+def train_command(arguments: argparse.Namespace) -> int:
+    """Train a network on a data set, test it once, and keep history, checkpoint and learning curves in a folder."""
+    settings = _settings(arguments)
+    if settings["backend"]:
+        mc.set_backend(settings["backend"])
+    mc.seed(settings["seed"])
+    splits = mc.data.load(settings["dataset"], root=settings["data_root"], seed=settings["seed"])
+    image_shape = splits.train.x.shape[1:]
+    model = mc.models.create(settings["model"], input_shape=image_shape, classes=len(splits.classes))
+    lr, make_optimizer = OPTIMIZERS[settings["optimizer"]]
+    optimizer = make_optimizer(model.parameters(), lr if settings["lr"] is None else settings["lr"])
+    trainer = mc.Trainer(model, optimizer=optimizer)
+
+    out = _folder(arguments, settings)
+    print(f"minicnn {mc.__version__} on {mc.get_backend()}, seed {settings['seed']}; results go to {out}")
+    print(f"{splits!r}\n\n{model.summary(image_shape)}\n", flush=True)
+    try:
+        return _train_and_test(trainer, mc.data.normalise(splits), settings, out)
+    except KeyboardInterrupt:
+        print(
+            f"\nminicnn: interrupted; the checkpoint after epoch {trainer.epoch} is kept. Go on with:\n"
+            f"  minicnn train --resume {out}",
+            file=sys.stderr,
+        )
+        return INTERRUPTED
+
+
+def _train_and_test(trainer: "Trainer", splits: "Splits", settings: dict[str, Any], out: Path) -> int:
+    from minicnn.analyse import plot_history
+    from minicnn.train.files import replace_file
+    from minicnn.train.progress import EpochLines
+
+    on_terminal = sys.stdout.isatty() and sys.stderr.isatty()
+    trainer.fit(
+        splits.train,
+        validation=splits.validation,
+        epochs=settings["epochs"],
+        batch_size=settings["batch_size"],
+        callbacks=[] if on_terminal else [EpochLines()],
+        out=out,
+        resume=True,
+    )
+    result = trainer.evaluate(splits.test)
+    plot_history(trainer.history).savefig(out / "curves.png")
+    record = {"epochs": trainer.epoch, "test": result, "test_set_openings": trainer.test_set_openings}
+    replace_file(out / "result.json", lambda file: file.write(json.dumps(record, indent=2).encode()))
+
+    times = len(trainer.test_set_openings)
+    print(f"\ntest accuracy {result['accuracy']:.4f}")
+    print(f"test loss {result['loss']:.4f}; the test set of {len(splits.test)} images was opened {_times(times)}")
+    print(f"wrote to {out}:")
+    for name, what in (
+        ("curves.png", "the learning curves, to look at"),
+        ("history.csv", "loss and accuracy of every epoch"),
+        ("checkpoint.npz", "the state after the last epoch"),
+        ("best.npz", "the weights of the best validation loss"),
+        ("config.json", "what was asked for"),
+        ("result.json", "what came out"),
+    ):
+        print(f"  {name:<15} {what}")
+    return 0
+
+
+def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return what was asked for over the defaults; for a run that goes on, over what was asked for when it began."""
+    given = {name: getattr(arguments, name) for name in DEFAULTS if getattr(arguments, name) is not None}
+    if arguments.resume is None:
+        return {**DEFAULTS, **given}
+    changed = sorted(set(given) - {"epochs", "data_root"})
+    if changed:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in changed)
+        raise CheckpointError(f"{options}: a run that goes on keeps its settings, but for --epochs and --data-root")
+    path = Path(arguments.resume) / "config.json"
+    try:
+        began_with = json.loads(path.read_text())["settings"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"there is no run to go on with in {arguments.resume}: {path} ({error})") from None
+    return {**DEFAULTS, **began_with, **given}
+
+
+def _folder(arguments: argparse.Namespace, settings: dict[str, Any]) -> Path:
+    """Return the folder of the run, made and with the settings in it."""
+    from minicnn.train.files import prepare_folder, replace_file
+
+    if arguments.resume is not None:
+        return prepare_folder(arguments.resume)
+    if arguments.out is not None:
+        out = prepare_folder(arguments.out)
+        if (out / "checkpoint.npz").exists():
+            raise CheckpointError(f"{out} holds a run already: --resume {out} goes on with it; or choose another --out")
+    else:
+        out = prepare_folder(_next_free(Path("runs"), f"{settings['dataset']}-{settings['model']}"))
+    config = {"minicnn": mc.__version__, "settings": settings}
+    replace_file(out / "config.json", lambda file: file.write(json.dumps(config, indent=2).encode()))
+    return out
+
+
+def _next_free(parent: Path, stem: str) -> Path:
+    number = 1
+    while (parent / f"{stem}-{number}").exists():
+        number += 1
+    return parent / f"{stem}-{number}"
+
+
+def info_command(arguments: argparse.Namespace) -> int:
+    """Show the versions of minicnn and of what it stands on, and which backends can run here."""
+    print(f"minicnn {mc.__version__}, Python {platform.python_version()} on {platform.system()} {platform.machine()}")
+    print(f"processors: {len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()}")
+    print("\npackages")
+    for package in ("numpy", "scipy", "numba", "scikit-learn", "matplotlib", "tqdm", *_cupy_wheels()):
+        print(f"  {package:<14} {_version(package)}")
+    print("\nbackends")
+    for name in BACKENDS:
+        problem = backend_problem(name)
+        in_use = " (in use)" if name == mc.get_backend() else ""
+        print(f"  {name:<14} {'ready' + in_use if problem is None else 'cannot run: ' + problem}")
+    print(
+        f"\ndata sets        {', '.join(mc.data.DATASETS)}; MINICNN_DATA is {os.environ.get('MINICNN_DATA', 'not set')}"
+    )
+    return 0
+
+
+def _cupy_wheels() -> list[str]:
+    """CuPy is installed under several names; show those that are there."""
+    found = [name for name in ("cupy", "cupy-cuda12x", "cupy-cuda13x") if _version(name) != "not installed"]
+    return found or ["cupy"]
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _times(count: int) -> str:
+    return f"{count} time{'' if count == 1 else 's'}"
