@@ -20,7 +20,9 @@ EPOCHS, BATCH, LR = 5, 128, 1e-3
 def train_minicnn(seed: int, data_root: str) -> float:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
-        options = f"--dataset mnist --model lenet --epochs {EPOCHS} --batch-size {BATCH} --lr {LR} --seed {seed}".split()
+        options = (
+            f"--dataset mnist --model lenet --epochs {EPOCHS} --batch-size {BATCH} --lr {LR} --seed {seed}".split()
+        )
         command = [sys.executable, "-m", "minicnn", "train", *options, "--data-root", data_root, "--out", str(out)]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         return json.loads((out / "result.json").read_text())["test"]["accuracy"]
