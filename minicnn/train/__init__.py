@@ -1,8 +1,17 @@
 """Floor 4: the training loop, what watches it, and what it leaves on disk."""
 
 from minicnn.train.callbacks import Callback, Checkpoint
-from minicnn.train.checkpoint import load_checkpoint, save_checkpoint
+from minicnn.train.checkpoint import load_checkpoint, load_weights, save_checkpoint, save_weights
 from minicnn.train.history import History
 from minicnn.train.trainer import Trainer
 
-__all__ = ["Callback", "Checkpoint", "History", "Trainer", "load_checkpoint", "save_checkpoint"]
+__all__ = [
+    "Callback",
+    "Checkpoint",
+    "History",
+    "Trainer",
+    "load_checkpoint",
+    "load_weights",
+    "save_checkpoint",
+    "save_weights",
+]

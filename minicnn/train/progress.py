@@ -24,7 +24,7 @@ class ProgressBar(Callback):
     def on_batch_end(self, batch: int, logs: Mapping[str, float]) -> None:
         """Move on. The numbers are computed only when the bar is drawn, so that a GPU need not wait for every batch."""
         if self.bar.update(self.trainer.batch_images):
-            self.bar.set_postfix_str(as_text(logs), refresh=False)
+            self.bar.set_postfix_str(as_text(logs))
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
         """Leave the bar with the final numbers."""
