@@ -82,21 +82,7 @@ def test_a_second_run_gets_a_folder_of_its_own(first_run):
 
 def test_all_options_are_obeyed(tmp_path):
     done = minicnn(
-        *[
-            "train",
-            "--dataset",
-            "digits",
-            "--model",
-            "lenet",
-            "--epochs",
-            "2",
-            "--batch-size",
-            "64",
-            "--lr",
-            "0.02",
-            "--optimizer",
-            "sgd",
-        ],
+        *"train --dataset digits --model lenet --epochs 2 --batch-size 64 --lr 0.02 --optimizer sgd".split(),
         *f"--backend numpy --seed 3 --out {tmp_path / 'here'}".split(),
         cwd=tmp_path,
     )

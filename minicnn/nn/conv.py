@@ -4,9 +4,9 @@ import math
 
 from minicnn import ops
 from minicnn.backend import Array, CounterRng
-from minicnn.errors import ArgumentError, ShapeError
+from minicnn.errors import ArgumentError
 from minicnn.nn.init import Initialiser, he_normal
-from minicnn.nn.layer import Layer, check_input
+from minicnn.nn.layer import Layer, check_input, naming
 from minicnn.nn.linear import new_bias, new_weight
 from minicnn.ops.geometry import PaddingLike, PairLike, check_padding, pair
 
@@ -73,10 +73,8 @@ class Conv2d(Layer):
         """x : (N, in_channels, H, W) -> y : (N, out_channels, oh, ow)"""
         check_input(self, x, ndim=4, channels=self.in_channels, like=self.weight.data)
         self.saved = x
-        try:
+        with naming(self):
             return ops.conv2d_forward(x, self.weight.data, self.bias.data if self.bias else None, **self._geometry())
-        except ShapeError as error:
-            raise ShapeError(f"{self!r}: {error}") from None
 
     def backward(self, dy: Array) -> Array:
         """dy : (N, out_channels, oh, ow) -> dx : (N, in_channels, H, W)"""

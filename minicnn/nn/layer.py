@@ -16,12 +16,14 @@ in the order in which the constructor set them.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Self
 
 import numpy as np
 
 from minicnn.backend import Array, CounterRng, array_module, to_backend, to_host
-from minicnn.errors import BackwardError, CheckpointError, DTypeError, ShapeError, listed
+from minicnn.errors import CheckpointError, DTypeError, ShapeError, listed
+from minicnn.nn.memory import Remembers
 from minicnn.nn.summary import Summary, summarise
 
 
@@ -77,7 +79,7 @@ class Parameters(list[Parameter]):
         self.names = list(named)
 
 
-class Layer:
+class Layer(Remembers):
     """The base of all layers. A subclass writes `forward` and `backward`; the rest is here.
 
     `forward(x)` keeps what the backward pass needs in `self.saved`. `backward(dy)` takes the gradient of the loss
@@ -86,7 +88,6 @@ class Layer:
     """
 
     training = True
-    _saved: Any = None
     _hooks: tuple[Callable[["Layer", Array, Array], None], ...] = ()
 
     def forward(self, x: Array) -> Array:
@@ -103,17 +104,6 @@ class Layer:
         for hook in self._hooks:
             hook(self, x, y)
         return y
-
-    @property
-    def saved(self) -> Any:
-        """What the last forward pass kept. Raises `BackwardError` if there was none."""
-        if self._saved is None:
-            raise BackwardError(f"{self!r}: backward was called before forward, so there is nothing to go back through")
-        return self._saved
-
-    @saved.setter
-    def saved(self, value: Any) -> None:
-        self._saved = value
 
     def add_hook(self, hook: Callable[["Layer", Array, Array], None]) -> Callable[[], None]:
         """Call `hook(layer, x, y)` after every forward pass of this layer; the function returned takes it off again."""
@@ -275,6 +265,16 @@ class Layer:
         input_shape : one input's shape, without the batch, such as (1, 28, 28)
         """
         return summarise(self, input_shape)
+
+
+@contextmanager
+def naming(layer: Layer) -> Iterator[None]:
+    """Put the layer's name before the message of an error that its operation raises."""
+    try:
+        yield
+    except ShapeError as error:
+        error.args = (f"{layer!r}: {error}",)
+        raise
 
 
 def check_input(

@@ -10,13 +10,12 @@ import numpy as np
 
 from minicnn import ops
 from minicnn.backend import Array, array_module, to_host
-from minicnn.errors import ArgumentError, BackwardError, DataError, DTypeError, ShapeError
+from minicnn.errors import ArgumentError, DataError, DTypeError, ShapeError
+from minicnn.nn.memory import Remembers
 
 
-class Loss:
+class Loss(Remembers):
     """The base of all losses."""
-
-    _saved: Any = None
 
     def forward(self, prediction: Array, target: Array) -> Array:
         """Return the loss: one number, an array without axes on the prediction's device."""
@@ -29,17 +28,6 @@ class Loss:
     def __call__(self, prediction: Array, target: Array) -> Array:
         """Return `forward(prediction, target)`."""
         return self.forward(prediction, target)
-
-    @property
-    def saved(self) -> Any:
-        """What the last forward pass kept. Raises `BackwardError` if there was none."""
-        if self._saved is None:
-            raise BackwardError(f"{self!r}: backward was called before forward, so there is nothing to go back through")
-        return self._saved
-
-    @saved.setter
-    def saved(self, value: Any) -> None:
-        self._saved = value
 
 
 class CrossEntropyLoss(Loss):

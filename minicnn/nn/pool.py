@@ -2,13 +2,35 @@
 
 from minicnn import ops
 from minicnn.backend import Array
-from minicnn.errors import ShapeError
+from minicnn.errors import ArgumentError
 from minicnn.nn.conv import short
-from minicnn.nn.layer import Layer, check_input
+from minicnn.nn.layer import Layer, check_input, naming
 from minicnn.ops.geometry import PaddingLike, PairLike, check_padding, pair
 
 
-class MaxPool2d(Layer):
+class WindowPool(Layer):
+    """What pooling layers share: a window of `kernel_size` that moves by `stride` over the padded image."""
+
+    def __init__(self, kernel_size: PairLike, stride: PairLike | None = None, padding: PaddingLike = 0) -> None:
+        self.kernel_size = pair(kernel_size, "kernel_size")
+        self.stride = self.kernel_size if stride is None else pair(stride, "stride")
+        self.padding = check_padding(padding)
+        if isinstance(self.padding, tuple) and any(
+            p > k // 2 for p, k in zip(self.padding, self.kernel_size, strict=True)
+        ):
+            raise ArgumentError(f"{self!r}: padding may be at most half the kernel, or windows would see nothing else")
+
+    def window(self) -> tuple[int, int, int, int]:
+        """Return kernel and stride."""
+        return (*self.kernel_size, *self.stride)
+
+    def __repr__(self) -> str:
+        stride = "" if self.stride == self.kernel_size else f", stride={short(self.stride)}"
+        padding = "" if self.padding == (0, 0) else f", padding={short(self.padding)}"
+        return f"{type(self).__name__}({short(self.kernel_size)}{stride}{padding})"
+
+
+class MaxPool2d(WindowPool):
     """y[n, c, i, j] = the maximum of window (i, j) of x[n, c]; the first of equal maxima gets the gradient.
 
     x : (N, C, H, W)   y : (N, C, oh, ow)
@@ -21,18 +43,11 @@ class MaxPool2d(Layer):
         A border that never wins the maximum; at most half the kernel.
     """
 
-    def __init__(self, kernel_size: PairLike, stride: PairLike | None = None, padding: PaddingLike = 0) -> None:
-        self.kernel_size = pair(kernel_size, "kernel_size")
-        self.stride = self.kernel_size if stride is None else pair(stride, "stride")
-        self.padding = check_padding(padding)
-
     def forward(self, x: Array) -> Array:
         """x : (N, C, H, W) -> y : (N, C, oh, ow)"""
         check_input(self, x, ndim=4)
-        try:
+        with naming(self):
             y, argmax = ops.max_pool2d_forward(x, kernel=self.kernel_size, stride=self.stride, padding=self.padding)
-        except ShapeError as error:
-            raise ShapeError(f"{self!r}: {error}") from None
         self.saved = argmax, x.shape
         return y
 
@@ -43,15 +58,8 @@ class MaxPool2d(Layer):
             dy, argmax, shape=shape, kernel=self.kernel_size, stride=self.stride, padding=self.padding
         )
 
-    def window(self) -> tuple[int, int, int, int]:
-        """Return kernel and stride."""
-        return (*self.kernel_size, *self.stride)
 
-    def __repr__(self) -> str:
-        return f"MaxPool2d({_options(self)})"
-
-
-class AvgPool2d(Layer):
+class AvgPool2d(WindowPool):
     """y[n, c, i, j] = the mean of window (i, j) of x[n, c]; padding counts as zeros.
 
     x : (N, C, H, W)   y : (N, C, oh, ow)
@@ -64,32 +72,18 @@ class AvgPool2d(Layer):
         A border of zeros; at most half the kernel.
     """
 
-    def __init__(self, kernel_size: PairLike, stride: PairLike | None = None, padding: PaddingLike = 0) -> None:
-        self.kernel_size = pair(kernel_size, "kernel_size")
-        self.stride = self.kernel_size if stride is None else pair(stride, "stride")
-        self.padding = check_padding(padding)
-
     def forward(self, x: Array) -> Array:
         """x : (N, C, H, W) -> y : (N, C, oh, ow)"""
         check_input(self, x, ndim=4)
         self.saved = x.shape
-        try:
+        with naming(self):
             return ops.avg_pool2d_forward(x, kernel=self.kernel_size, stride=self.stride, padding=self.padding)
-        except ShapeError as error:
-            raise ShapeError(f"{self!r}: {error}") from None
 
     def backward(self, dy: Array) -> Array:
         """dy : (N, C, oh, ow) -> dx : (N, C, H, W)"""
         return ops.avg_pool2d_backward(
             dy, shape=self.saved, kernel=self.kernel_size, stride=self.stride, padding=self.padding
         )
-
-    def window(self) -> tuple[int, int, int, int]:
-        """Return kernel and stride."""
-        return (*self.kernel_size, *self.stride)
-
-    def __repr__(self) -> str:
-        return f"AvgPool2d({_options(self)})"
 
 
 class GlobalAvgPool2d(Layer):
@@ -111,9 +105,3 @@ class GlobalAvgPool2d(Layer):
 
     def __repr__(self) -> str:
         return "GlobalAvgPool2d()"
-
-
-def _options(layer: MaxPool2d | AvgPool2d) -> str:
-    stride = "" if layer.stride == layer.kernel_size else f", stride={short(layer.stride)}"
-    padding = "" if layer.padding == (0, 0) else f", padding={short(layer.padding)}"
-    return f"{short(layer.kernel_size)}{stride}{padding}"
