@@ -49,6 +49,17 @@ class NonFiniteError(MinicnnError, FloatingPointError):
     """A NaN or an infinity arose in training; the message names the layer where it first did."""
 
 
+def whole_number(name: str, value: object, *, least: int = 1) -> int:
+    """Return the value as an int. Raises `ArgumentError` unless it is a whole number of at least `least`."""
+    try:
+        number = int(value)  # type: ignore[call-overload]
+    except (TypeError, ValueError, OverflowError):
+        number = None
+    if number is None or number != value or number < least:
+        raise ArgumentError(f"{name} must be a whole number of at least {least}, not {value!r}")
+    return number
+
+
 def listed(names: object) -> str:
     """Write names as a readable list for an error message: `'a', 'b', 'c'`."""
     return ", ".join(repr(str(name)) for name in names)  # type: ignore[attr-defined]

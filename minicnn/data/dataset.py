@@ -38,10 +38,12 @@ class ArrayDataset:
             raise DataError("the data set is empty")
         if x.dtype.kind != "f":
             raise DTypeError(f"x is {x.dtype}, expected floating point; pixels from 0 to 255: x / 255")
+        with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite, and is told below
+            given, x = x, x.astype(dtype, copy=False)
         if not np.isfinite(x).all():
             where = tuple(int(i) for i in np.argwhere(~np.isfinite(x))[0])
-            raise DataError(f"x holds {x[where]} in example {where[0]} (at {where}); mend or remove it")
-        self.x = x.astype(dtype, copy=False)
+            raise DataError(f"x holds {given[where]} in example {where[0]} (at {where}); mend or remove it")
+        self.x = x
         self.y = y
         self.classes = None if classes is None else tuple(str(name) for name in classes)
 
@@ -60,10 +62,10 @@ class ArrayDataset:
         return f"ArrayDataset({len(self)} examples, x {x.shape[1:]} {x.dtype}, y {y.shape[1:]} {y.dtype})"
 
 
-def as_dataset(data: Any) -> ArrayDataset:
-    """Return a data set as it is, and a pair (x, y) as a data set. Raises `DataError` for anything else."""
+def as_dataset(data: Any, *, dtype: Any = np.float32) -> ArrayDataset:
+    """Return a data set as it is, and a pair (x, y) as one with x of that dtype. Raises `DataError` for others."""
     if isinstance(data, ArrayDataset):
         return data
     if isinstance(data, tuple) and len(data) == 2:
-        return ArrayDataset(*data)
+        return ArrayDataset(*data, dtype=dtype)
     raise DataError(f"expected an ArrayDataset or a pair (x, y), not {type(data).__name__}")

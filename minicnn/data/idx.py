@@ -50,5 +50,7 @@ def _read(path: Path) -> bytes:
         return gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
     except FileNotFoundError:
         raise DataError(f"there is no file {path}") from None
+    except (IsADirectoryError, NotADirectoryError, PermissionError) as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{path} is truncated or damaged ({error}); download it again") from None

@@ -10,7 +10,7 @@ import numpy as np
 
 from minicnn.backend import Array, CounterRng, default_rng, get_backend, to_backend
 from minicnn.data.dataset import as_dataset
-from minicnn.errors import ArgumentError
+from minicnn.errors import ArgumentError, whole_number
 from minicnn.ops import random_permutation
 
 
@@ -53,13 +53,11 @@ class DataLoader:
         backend: str | None = None,
     ) -> None:
         self.dataset = as_dataset(dataset)
-        if int(batch_size) != batch_size or batch_size < 1:
-            raise ArgumentError(f"batch_size must be a whole number of at least 1, not {batch_size!r}")
+        self.batch_size = whole_number("batch_size", batch_size)
         if drop_last and len(self.dataset) < batch_size:
             raise ArgumentError(
                 f"{len(self.dataset)} examples make no full batch of {batch_size}, and the last is dropped"
             )
-        self.batch_size = int(batch_size)
         self.shuffle = shuffle
         self.drop_last = drop_last
         self.rng = rng if rng is not None else default_rng()

@@ -74,8 +74,9 @@ def _read_mnist(folder: Path, part: str) -> ArrayDataset:
         )
     if len(images) != len(labels):
         raise DataError(f"{image_file} holds {len(images)} images, but {label_file} {len(labels)} labels")
-    if labels.size and labels.max() > 9:
-        raise DataError(f"{label_file} holds the label {labels.max()}; digits have labels from 0 to 9")
+    wrong = labels[(labels < 0) | (labels > 9)]
+    if wrong.size:
+        raise DataError(f"{label_file} holds the label {wrong[0]}; digits have labels from 0 to 9")
     return ArrayDataset(images[:, None].astype(np.float32) / 255, labels.astype(np.int64), classes=DIGITS)
 
 

@@ -21,7 +21,8 @@ class Normaliser:
         """Learn mean and standard deviation of each channel.   x : (N, C, ...)   A constant channel gets std 1."""
         axes = (0, *range(2, x.ndim))
         std = x.std(axis=axes, dtype=np.float64)
-        return cls(x.mean(axis=axes, dtype=np.float64), np.where(std > 0, std, 1.0))
+        constant = x.min(axis=axes) == x.max(axis=axes)  # exact, where rounding may leave a std of 1e-17
+        return cls(x.mean(axis=axes, dtype=np.float64), np.where(constant, 1.0, std))
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Return x (N, C, ...) normalised, in its own dtype. Raises `ShapeError` for another number of channels."""

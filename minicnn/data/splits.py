@@ -114,6 +114,15 @@ def split(
         )
     rest, test_part = cut(dataset, n_test, seed=seed, stratify=stratify)
     train_part, validation_part = cut(rest, n_validation, seed=seed, stratify=stratify)
+    if stratify:
+        everywhere = set(np.unique(dataset.y).tolist())
+        for part in (train_part, validation_part, test_part):
+            lacking = everywhere - set(np.unique(part.y).tolist())
+            if lacking:
+                raise DataError(
+                    f"cannot split by class: class {min(lacking)} has too few examples to be in every part "
+                    "(stratify=False does not look at the classes)"
+                )
     labels = np.unique(dataset.y) if dataset.y.ndim == 1 and dataset.y.dtype.kind in "iu" else ()
     classes = dataset.classes or tuple(str(label) for label in labels)
     return Splits(name, train_part, validation_part, SealedDataset(test_part), classes)

@@ -53,14 +53,5 @@ class Adam(Optimizer):
             if moment not in memory:
                 memory[moment] = array_module(grad).zeros_like(parameter.data)
         parameter.data, memory["m"], memory["v"] = ops.adam_update(
-            parameter.data,
-            grad,
-            memory["m"],
-            memory["v"],
-            step=memory["step"],
-            lr=self.lr,
-            beta1=self.beta1,
-            beta2=self.beta2,
-            eps=self.eps,
-            weight_decay=self.weight_decay,
+            parameter.data, grad, memory["m"], memory["v"], step=memory["step"], **self.settings()
         )

@@ -20,7 +20,7 @@ def clip_grad_norm(parameters: Iterable[Parameter], max_norm: float) -> Array | 
         return 0.0
     xp = array_module(with_grad[0][1])
     length = xp.sqrt(sum((grad * grad).sum() for _, grad in with_grad))
-    factor = xp.minimum(max_norm / (length + 1e-6), 1)
+    factor = xp.minimum(float(max_norm) / (length + 1e-6), 1)
     for parameter, grad in with_grad:
         parameter.grad = grad * factor
     return length

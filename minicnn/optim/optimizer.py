@@ -26,7 +26,7 @@ class Optimizer:
     """
 
     hyperparameters: tuple[str, ...] = ("lr",)
-    """Names of the attributes that a checkpoint keeps."""
+    """Names of the attributes that the update takes and a checkpoint keeps."""
 
     def __init__(self, parameters: ParametersLike, lr: float) -> None:
         self.parameters = _by_name(parameters)
@@ -50,6 +50,11 @@ class Optimizer:
         """Set `parameter.data` to its new value; `memory` is this parameter's own, with its "step" counted from 1."""
         raise NotImplementedError(f"{type(self).__name__} has no update yet")
 
+    def settings(self) -> dict[str, Any]:
+        """Return the hyper-parameters as Python's own numbers; one of NumPy's would turn float32 into float64."""
+        values = {name: getattr(self, name) for name in self.hyperparameters}
+        return {name: value.item() if hasattr(value, "item") else value for name, value in values.items()}
+
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters."""
         for parameter in self.parameters.values():
@@ -58,7 +63,7 @@ class Optimizer:
     def state_dict(self) -> dict[str, Any]:
         """Return copies: {"hyperparameters": {name: number}, "memory": {parameter: {what: number or host array}}}."""
         return {
-            "hyperparameters": {name: getattr(self, name) for name in self.hyperparameters},
+            "hyperparameters": self.settings(),
             "memory": {
                 name: {what: value if what == "step" else np.array(to_host(value)) for what, value in slots.items()}
                 for name, slots in self.memory.items()
@@ -67,7 +72,7 @@ class Optimizer:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state_dict` gave. Raises `CheckpointError` if it is of other parameters or another kind."""
-        hyperparameters, memory = state["hyperparameters"], state["memory"]
+        hyperparameters, memory = state.get("hyperparameters", {}), state.get("memory", {})
         if set(hyperparameters) != set(self.hyperparameters):
             raise CheckpointError(
                 f"this is no state of {type(self).__name__}: it has {listed(hyperparameters)}, "
@@ -101,6 +106,8 @@ def _by_name(parameters: ParametersLike) -> dict[str, Parameter]:
     wrong = next((value for _, value in pairs if not isinstance(value, Parameter)), None)
     if wrong is not None:
         raise ArgumentError(f"an optimizer takes parameters, as from model.parameters(), not a {type(wrong).__name__}")
+    if len({id(parameter) for _, parameter in pairs}) < len(pairs):
+        raise ArgumentError("one parameter was given twice, so each step would move it twice")
     if len(dict(pairs)) < len(pairs):
         raise ArgumentError(
             "two parameters have the same name; for two models in one optimizer pass pairs of your own names: "

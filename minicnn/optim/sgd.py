@@ -53,12 +53,4 @@ class SGD(Optimizer):
         """One step down the gradient."""
         if "velocity" not in memory:
             memory["velocity"] = array_module(grad).zeros_like(parameter.data)
-        parameter.data, memory["velocity"] = ops.sgd_update(
-            parameter.data,
-            grad,
-            memory["velocity"],
-            lr=self.lr,
-            momentum=self.momentum,
-            nesterov=self.nesterov,
-            weight_decay=self.weight_decay,
-        )
+        parameter.data, memory["velocity"] = ops.sgd_update(parameter.data, grad, memory["velocity"], **self.settings())

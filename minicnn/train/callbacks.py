@@ -1,5 +1,6 @@
 """Callbacks: what happens beside the training, at its beginning and end and after every batch and epoch."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,9 +65,9 @@ class Checkpoint(Callback):
         monitor = self.monitor or ("val_loss" if "val_loss" in logs else "loss")
         if monitor not in logs:
             raise ArgumentError(f"Checkpoint: there is no {monitor!r} to monitor; there are {listed(logs)}")
-        column = self.trainer.history[monitor]
-        best = min(column) if monitor.endswith("loss") else max(column)
-        if column[-1] == best and column.count(best) == 1:
+        sign = -1 if monitor.endswith("loss") else 1
+        *earlier, newest = (sign * value for value in self.trainer.history[monitor])
+        if not math.isnan(newest) and not any(value >= newest for value in earlier):  # NaN: was not measured then
             save_weights(self.trainer, self.folder / "best.npz")
         self.save()
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from minicnn.train.trainer import Trainer
 
 FORMAT = 1
-UNREADABLE = (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, BadZipFile, zlib.error)
+UNREADABLE = (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, BadZipFile, zlib.error)
 """What reading something that is no checkpoint, or half of one, may raise."""
 
 
@@ -47,6 +47,12 @@ def save_checkpoint(trainer: "Trainer", path: str | Path) -> None:
         "test_set_openings": trainer.test_set_openings,
     }
     _write(Path(path), arrays, meta)
+
+
+def save_openings(trainer: "Trainer", path: str | Path) -> None:
+    """Write down in a checkpoint why the test set was opened; all else stays as it was when the epoch ended."""
+    arrays, meta = read_checkpoint(path)
+    _write(Path(path), arrays, {**meta, "test_set_openings": trainer.test_set_openings})
 
 
 def save_weights(trainer: "Trainer", path: str | Path) -> None:
@@ -101,7 +107,7 @@ def load_weights(trainer: "Trainer", path: str | Path) -> None:
 def read_checkpoint(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Return a file's arrays and its meta data. Raises `CheckpointError` if it is missing or damaged."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:  # np.load alone may leave it open
             arrays = {name: file[name] for name in file.files}
         meta = json.loads(str(arrays.pop("meta")))
     except FileNotFoundError:

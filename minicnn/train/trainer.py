@@ -14,13 +14,13 @@ import numpy as np
 from minicnn.backend import Array, CounterRng, backend_of, default_rng, get_backend, to_backend, to_host
 from minicnn.data import DataLoader, SealedDataset
 from minicnn.data.dataset import as_dataset
-from minicnn.errors import ArgumentError, CheckpointError, DataError
+from minicnn.errors import ArgumentError, CheckpointError, DataError, whole_number
 from minicnn.metrics import accuracy_score
 from minicnn.nn import CrossEntropyLoss, Layer, Loss, evaluating
 from minicnn.optim import Adam, Optimizer, clip_grad_norm
 from minicnn.train.callbacks import Callback, Checkpoint
-from minicnn.train.checkpoint import load_checkpoint
-from minicnn.train.guard import check_gradients, check_loss
+from minicnn.train.checkpoint import load_checkpoint, save_openings
+from minicnn.train.guard import Guard
 from minicnn.train.history import History
 from minicnn.train.means import RunningMeans
 from minicnn.train.progress import ProgressBar
@@ -115,7 +115,7 @@ class Trainer:
         callbacks : sequence of Callback
             What happens beside.
         out : path, optional
-            A folder for `checkpoint.npz`, `best.npz` and `history.csv`.
+            A folder for `checkpoint.npz`, `best.npz` and `history.csv`; later calls go on writing to it.
         resume : bool
             Go on from the checkpoint in `out`, if there is one. The run then ends with the same bits as one that was
             never interrupted.
@@ -133,13 +133,12 @@ class Trainer:
         NonFiniteError
             If a NaN or an infinity arises; the message names the layer where it first did.
         """
-        if int(epochs) != epochs or epochs < 1:
-            raise ArgumentError(f"epochs must be a whole number of at least 1, not {epochs!r}")
+        epochs = whole_number("epochs", epochs)
         train, validation = self._open_for_training(train), self._open_for_training(validation)
         loader = DataLoader(train, batch_size, shuffle=True, rng=self.rng, backend=self._backend())
-        self.last_epoch = self.epoch + int(epochs)
+        self.last_epoch = self.epoch + epochs
         if self._begin_run(out, resume):
-            self.last_epoch = int(epochs)
+            self.last_epoch = epochs
         self.images_per_epoch = len(train)
         self.stop_reason = None
         watchers = [ProgressBar()] if verbose else []
@@ -170,17 +169,14 @@ class Trainer:
 
         Raises `NonFiniteError` (on the host; a GPU is not made to wait) before the weights are spoilt.
         """
-        on_host = isinstance(x, np.ndarray)
-        rngs = [(rng, rng.step) for rng in self.model.named_rngs().values()]
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # the checks say it better
+        guard = Guard(self.model, self.optimizer.parameters, x, when)
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # the guard says it better
             self.optimizer.zero_grad()
             prediction = self.model(x)
             loss = self.loss.forward(prediction, y)
-            if on_host:
-                check_loss(self.model, x, loss, rngs, when)
+            guard.check_loss(loss)
             self.model.backward(self.loss.backward())
-            if on_host:
-                check_gradients(self.optimizer.parameters, when)
+            guard.check_gradients()
             if self.clip_norm is not None:
                 clip_grad_norm(self.optimizer.parameters.values(), self.clip_norm)
             self.optimizer.step()
@@ -222,13 +218,10 @@ class Trainer:
 
     def predict(self, x: Any, *, batch_size: int = 256) -> np.ndarray:
         """Return the model's output for inputs x (N, ...), in evaluation mode, on the host: (N, K) for K classes."""
-        parameters = self.model.parameters()
-        dtype = parameters[0].data.dtype if parameters else np.float32
-        x = np.asarray(to_host(x)).astype(dtype, copy=False)
+        x = np.asarray(to_host(x)).astype(self._dtype(), copy=False)
         if x.ndim == 0 or len(x) == 0:
             raise DataError("there is nothing to predict: x is empty")
-        if int(batch_size) != batch_size or batch_size < 1:
-            raise ArgumentError(f"batch_size must be a whole number of at least 1, not {batch_size!r}")
+        batch_size = whole_number("batch_size", batch_size)
         with evaluating(self.model):
             pieces = (x[i : i + batch_size] for i in range(0, len(x), batch_size))
             return np.concatenate([to_host(self.model(to_backend(piece, self._backend()))) for piece in pieces])
@@ -245,7 +238,8 @@ class Trainer:
 
     def _evaluate(self, dataset: Any, batch_size: int) -> dict[str, float]:
         means = RunningMeans()
-        with evaluating(self.model):
+        dataset = as_dataset(dataset, dtype=self._dtype())
+        with evaluating(self.model), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             for x, y in DataLoader(dataset, batch_size, rng=CounterRng(), ahead=0, backend=self._backend()):
                 prediction = self.model(x)
                 means.add(len(x), {"loss": self.loss.forward(prediction, y), **self._measure(prediction, y)})
@@ -265,22 +259,26 @@ class Trainer:
         parameters = self.model.parameters()
         return backend_of(parameters[0].data).name if parameters else get_backend()
 
+    def _dtype(self) -> Any:
+        """What the model computes in; pairs of arrays are converted to it."""
+        parameters = self.model.parameters()
+        return parameters[0].data.dtype if parameters else np.float32
+
     def _begin_run(self, out: str | Path | None, resume: bool) -> bool:
         """Prepare the run's folder; return whether a training that began earlier goes on."""
         if out is None:
             if resume:
                 raise ArgumentError("resume=True needs the folder of the run: fit(..., out='runs/my-run', resume=True)")
             return False
-        self.checkpoint = Checkpoint(out)
-        if not self.checkpoint.path.exists():
-            return False
-        if not resume and self.epoch == 0:
-            raise CheckpointError(
-                f"{self.checkpoint.path} exists: resume=True goes on from it; another folder begins anew"
-            )
-        if resume:
-            load_checkpoint(self, self.checkpoint.path)
-        return resume
+        checkpoint = Checkpoint(out)
+        exists = checkpoint.path.exists()
+        own = self.checkpoint is not None and self.checkpoint.folder == checkpoint.folder
+        if exists and not resume and not own:
+            raise CheckpointError(f"{checkpoint.path} exists: resume=True goes on from it; another folder begins anew")
+        if exists and resume:
+            load_checkpoint(self, checkpoint.path)
+        self.checkpoint = checkpoint  # only now: a folder that was refused is not written to
+        return exists and resume
 
     def _how_to_resume(self) -> str:
         if self.checkpoint is None:
@@ -293,7 +291,7 @@ class Trainer:
     def _open_for_training(self, dataset: Any) -> Any:
         if isinstance(dataset, SealedDataset):
             raise DataError("a sealed test set is for evaluate(), not for training or validation; use the other splits")
-        return None if dataset is None else as_dataset(dataset)
+        return None if dataset is None else as_dataset(dataset, dtype=self._dtype())
 
     def _open_test_set(self, sealed: SealedDataset) -> Any:
         """Count the opening before anything is seen, and add those of an earlier process to the seal."""
@@ -303,5 +301,5 @@ class Trainer:
         dataset = sealed.open(f"evaluated after epoch {self.epoch}")
         self.test_set_openings = list(sealed.seal.openings)
         if self.checkpoint is not None:
-            self.checkpoint.save()
+            save_openings(self, self.checkpoint.path)  # not the weights: they may be those of the middle of an epoch
         return dataset

@@ -1,0 +1,71 @@
+"""The test set is sealed: it opens only with a reason, and every opening is counted."""
+
+import numpy as np
+import pytest
+
+from minicnn.data import ArrayDataset, DataLoader, SealedDataset, normalise, split
+from minicnn.errors import ArgumentError, DataError
+
+
+@pytest.fixture
+def sealed():
+    return SealedDataset(ArrayDataset(np.arange(6, dtype=np.float32).reshape(3, 2), np.array([0, 1, 2])))
+
+
+@pytest.mark.parametrize(
+    "look",
+    [lambda s: s.x, lambda s: s.y, lambda s: s[0], lambda s: s[:2], lambda s: list(s), lambda s: np.asarray(s)],
+    ids=["x", "y", "index", "slice", "iteration", "array"],
+)
+def test_looking_inside_is_refused_and_says_what_to_do(sealed, look):
+    with pytest.raises(DataError, match=r"sealed; use trainer\.evaluate\(test\), or test\.open\('why'\)"):
+        look(sealed)
+    assert sealed.seal.openings == []
+
+
+def test_it_makes_no_batches(sealed):
+    with pytest.raises(DataError):
+        DataLoader(sealed)
+
+
+def test_opening_gives_the_data_and_writes_the_reason_down(sealed):
+    assert sealed.open("final comparison").y.tolist() == [0, 1, 2]
+    sealed.open("a figure")
+    assert sealed.seal.openings == ["final comparison", "a figure"]
+
+
+@pytest.mark.parametrize("reason", ["", "   "])
+def test_no_reason_opens_nothing(sealed, reason):
+    with pytest.raises(ArgumentError, match="say why"):
+        sealed.open(reason)
+    assert sealed.seal.openings == []
+
+
+def test_its_length_is_no_secret(sealed):
+    assert len(sealed) == 3
+    assert sealed.seal.openings == []
+
+
+def test_repr_tells_how_often_it_was_opened(sealed):
+    assert repr(sealed) == "SealedDataset(3 examples, opened 0 times)"
+    sealed.open("once")
+    assert repr(sealed) == "SealedDataset(3 examples, opened 1 time)"
+
+
+def test_a_normalised_copy_shares_the_seal():
+    splits = split((np.random.default_rng(0).normal(size=(40, 1, 2, 2)), np.zeros(40, dtype=int)))
+    normalised = normalise(splits)
+    normalised.test.open("by way of the copy")
+    splits.test.open("by way of the original")
+    assert splits.test.seal.openings == normalised.test.seal.openings
+    assert splits.test.seal.openings == ["by way of the copy", "by way of the original"]
+
+
+def test_normalising_does_not_count_as_opening():
+    splits = split((np.random.default_rng(0).normal(size=(40, 1, 2, 2)), np.zeros(40, dtype=int)))
+    assert normalise(splits).test.seal.openings == []
+
+
+def test_an_unknown_attribute_is_an_ordinary_mistake(sealed):
+    with pytest.raises(AttributeError, match="shape"):
+        _ = sealed.shape

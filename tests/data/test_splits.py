@@ -1,0 +1,121 @@
+"""How a data set is cut in three."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minicnn.data import ArrayDataset, split
+from minicnn.errors import ArgumentError, DataError
+
+
+def numbered(count, classes=1):
+    """Examples that carry their number, of classes that take turns."""
+    numbers = np.arange(count)
+    return ArrayDataset(numbers[:, None].astype(np.float32), numbers % classes)
+
+
+def numbers_in(splits):
+    test = splits.test.open("to look at it in a test")
+    return [part.x[:, 0].astype(int).tolist() for part in (splits.train, splits.validation, test)]
+
+
+@given(
+    count=st.integers(3, 60),
+    data=st.data(),
+    seed=st.integers(0, 2**64 - 1),
+    stratify=st.booleans(),
+)
+def test_the_parts_are_a_partition_of_the_sizes_asked_for(count, data, seed, stratify):
+    validation = data.draw(st.integers(1, count - 2))
+    test = data.draw(st.integers(1, count - validation - 1))
+    parts = numbers_in(split(numbered(count), validation=validation, test=test, seed=seed, stratify=stratify))
+    assert sorted(number for part in parts for number in part) == list(range(count))
+    assert [len(part) for part in parts] == [count - validation - test, validation, test]
+
+
+def test_targets_stay_with_their_inputs():
+    splits = split(numbered(100, classes=7), seed=3)
+    for part in (splits.train, splits.validation, splits.test.open("to look at it in a test")):
+        np.testing.assert_array_equal(part.x[:, 0].astype(int) % 7, part.y)
+
+
+def test_sizes_may_be_shares():
+    splits = split(numbered(200), validation=0.25, test=0.1)
+    assert (len(splits.train), len(splits.validation), len(splits.test)) == (130, 50, 20)
+
+
+def test_without_stratify_targets_need_not_be_labels():
+    targets = np.linspace(0, 1, 50)
+    splits = split((np.zeros((50, 2), dtype=np.float32), targets), stratify=False)
+    assert splits.classes == ()
+
+
+def test_stratified_parts_have_equal_shares_of_unequal_classes():
+    labels = np.repeat([0, 1, 2], [100, 60, 40])
+    splits = split((np.zeros((200, 1), dtype=np.float32), labels), validation=0.2, test=0.3)
+    assert np.bincount(splits.train.y).tolist() == [50, 30, 20]
+    assert np.bincount(splits.validation.y).tolist() == [20, 12, 8]
+    assert np.bincount(splits.test.open("to look at it in a test").y).tolist() == [30, 18, 12]
+
+
+def test_the_same_seed_gives_the_same_parts_and_another_seed_others():
+    first, again, other = (numbers_in(split(numbered(100), seed=seed)) for seed in (4, 4, 5))
+    assert first == again
+    assert first != other
+
+
+def test_a_pair_of_arrays_is_a_data_set_too():
+    assert len(split((np.zeros((20, 1), dtype=np.float32), np.zeros(20, dtype=int))).train) == 14
+
+
+def test_class_names_are_handed_on():
+    dataset = ArrayDataset(np.zeros((20, 1), dtype=np.float32), np.arange(20) % 2, classes=["cat", "dog"])
+    splits = split(dataset)
+    assert splits.classes == splits.train.classes == ("cat", "dog")
+
+
+def test_without_class_names_the_labels_are_their_names():
+    assert split(numbered(60, classes=3)).classes == ("0", "1", "2")
+
+
+@pytest.mark.parametrize("part", [0, 0.0, -1, -0.5, 1.0, 100, 0.001])
+@pytest.mark.parametrize("name", ["validation", "test"])
+def test_a_part_that_is_empty_or_everything_is_refused(name, part):
+    with pytest.raises(ArgumentError, match=rf"{name}={part} gives .* of 100 examples"):
+        split(numbered(100), **{name: part})
+
+
+def test_parts_that_leave_nothing_to_train_on_are_refused():
+    with pytest.raises(ArgumentError, match="60 validation and 40 test examples leave none of 100"):
+        split(numbered(100), validation=60, test=40)
+
+
+@pytest.mark.parametrize("few", [1, 2])
+def test_a_class_too_small_to_be_in_every_part_is_refused(few):
+    with pytest.raises(DataError, match=r"class.*stratify=False"):
+        split(with_a_rare_class(few))
+
+
+@pytest.mark.parametrize("few", [3, 6, 12])
+def test_a_rare_class_is_in_every_part_or_the_split_is_refused(few):
+    try:
+        splits = split(with_a_rare_class(few))
+    except DataError as error:
+        assert "stratify=False" in str(error)  # noqa: PT017
+    else:
+        parts = splits.train, splits.validation, splits.test.open("to look at it in a test")
+        assert all(1 in part.y for part in parts)
+
+
+def with_a_rare_class(few):
+    return np.zeros((300, 1), dtype=np.float32), np.array([0] * (300 - few) + [1] * few)
+
+
+def test_stratify_false_takes_a_class_of_one():
+    labels = np.array([0] * 99 + [1])
+    assert len(split((np.zeros((100, 1), dtype=np.float32), labels), stratify=False).train) == 70
+
+
+def test_repr_tells_the_sizes():
+    assert repr(split(numbered(100), name="mine")) == "Splits('mine': 70 train, 15 validation, 15 test (sealed))"

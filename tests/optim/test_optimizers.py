@@ -1,0 +1,269 @@
+"""What optimizers keep, leave alone and refuse. Their numbers are compared with PyTorch's in test_optim_torch.py."""
+
+import numpy as np
+import pytest
+
+import minicnn as mc
+from minicnn import nn, optim
+from minicnn.errors import ArgumentError, CheckpointError
+from minicnn.nn import Parameter
+
+
+def small_model(dtype=np.float32):
+    mc.seed(0)
+    return nn.Sequential({"first": nn.Linear(3, 4), "act": nn.Tanh(), "last": nn.Linear(4, 2)}).astype(dtype)
+
+
+def give_gradients(model, step=0):
+    """Fill in gradients that are a function of the step."""
+    rng = np.random.default_rng(step)
+    for parameter in model.parameters():
+        parameter.grad = rng.normal(size=parameter.data.shape).astype(parameter.data.dtype)
+
+
+MAKERS = {
+    "SGD": lambda parameters: optim.SGD(parameters, lr=0.1, momentum=0.9, weight_decay=0.01),
+    "Nesterov": lambda parameters: optim.SGD(parameters, lr=0.1, momentum=0.9, nesterov=True),
+    "Adam": lambda parameters: optim.Adam(parameters, lr=0.1, weight_decay=0.01),
+}
+
+
+@pytest.fixture(params=MAKERS.values(), ids=MAKERS.keys())
+def make(request):
+    return request.param
+
+
+def test_a_step_of_plain_descent_is_what_the_formula_says():
+    p = Parameter(np.array([1.0, -2.0]))
+    p.grad = np.array([0.5, 4.0])
+    optim.SGD([p], lr=0.1).step()
+    np.testing.assert_allclose(p.data, [0.95, -2.4], rtol=1e-15)
+
+
+def test_adams_first_step_is_the_learning_rate_against_the_gradients_sign():
+    p = Parameter(np.array([1.0, 1.0]))
+    p.grad = np.array([1e-3, -1e3])
+    optim.Adam([p], lr=0.1).step()
+    np.testing.assert_allclose(p.data, [0.9, 1.1], rtol=1e-5)
+
+
+def test_memory_is_keyed_by_the_parameters_dotted_name(make):
+    model = small_model()
+    optimizer = make(model.parameters())
+    give_gradients(model)
+    optimizer.step()
+    assert list(optimizer.memory) == ["first.weight", "first.bias", "last.weight", "last.bias"]
+    assert all(slots["step"] == 1 for slots in optimizer.memory.values())
+
+
+@pytest.mark.parametrize("given", ["list", "mapping", "pairs"])
+def test_parameters_may_come_as_list_mapping_or_pairs(given):
+    model = small_model()
+    named = model.named_parameters()
+    parameters = {"list": model.parameters(), "mapping": named, "pairs": named.items()}[given]
+    assert list(optim.SGD(parameters).parameters) == list(named)
+
+
+def test_parameters_without_names_are_numbered():
+    assert list(optim.SGD([Parameter(np.zeros(1)), Parameter(np.zeros(1))]).parameters) == ["0", "1"]
+
+
+def test_a_frozen_parameter_is_left_alone_even_with_an_old_gradient(make):
+    model = small_model()
+    optimizer = make(model.parameters())
+    give_gradients(model)
+    model["first"].weight.frozen = True
+    before = model.state_dict()
+    optimizer.step()
+    np.testing.assert_array_equal(model["first"].weight.data, before["first.weight"])
+    assert "first.weight" not in optimizer.memory
+    assert (model["first"].bias.data != before["first.bias"]).all()
+
+
+def test_a_parameter_without_gradient_is_left_alone(make):
+    model = small_model()
+    optimizer = make(model.parameters())
+    give_gradients(model)
+    model["last"].weight.grad = None
+    before = model.state_dict()
+    optimizer.step()
+    np.testing.assert_array_equal(model["last"].weight.data, before["last.weight"])
+    assert "last.weight" not in optimizer.memory
+
+
+def test_gradients_are_not_written_to(make):
+    model = small_model()
+    optimizer = make(model.parameters())
+    give_gradients(model)
+    before = [parameter.grad.copy() for parameter in model.parameters()]
+    optimizer.step()
+    for parameter, grad in zip(model.parameters(), before, strict=True):
+        np.testing.assert_array_equal(parameter.grad, grad)
+
+
+def test_zero_grad_forgets_the_gradients(make):
+    model = small_model()
+    optimizer = make(model.parameters())
+    give_gradients(model)
+    optimizer.zero_grad()
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_the_learning_rate_may_be_changed_between_steps():
+    p = Parameter(np.array([1.0]))
+    p.grad = np.array([1.0])
+    optimizer = optim.SGD([p], lr=0.1)
+    optimizer.step()
+    optimizer.lr = 0.01
+    optimizer.step()
+    np.testing.assert_allclose(p.data, [0.89])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_parameters_keep_their_dtype(make, dtype):
+    model = small_model(dtype)
+    optimizer = make(model.parameters())
+    give_gradients(model)
+    optimizer.step()
+    assert {parameter.data.dtype for parameter in model.parameters()} == {np.dtype(dtype)}
+
+
+@pytest.mark.parametrize("kind", [optim.SGD, optim.Adam])
+def test_a_learning_rate_that_is_a_numpy_number_does_not_change_the_dtype(kind):
+    model = small_model(np.float32)
+    optimizer = kind(model.parameters(), lr=np.float64(0.1))
+    give_gradients(model)
+    optimizer.step()
+    assert {parameter.data.dtype for parameter in model.parameters()} == {np.dtype(np.float32)}
+
+
+class TestState:
+    def test_going_on_from_a_saved_state_repeats_exactly(self, make):
+        model, other = small_model(), small_model()
+        optimizer = make(model.parameters())
+        for step in range(5):
+            give_gradients(model, step)
+            optimizer.step()
+        other.load_state_dict(model.state_dict())
+        continued = (
+            optim.SGD(other.parameters()) if isinstance(optimizer, optim.SGD) else optim.Adam(other.parameters())
+        )
+        continued.load_state_dict(optimizer.state_dict())
+        for step in range(5, 10):
+            for pair in ((model, optimizer), (other, continued)):
+                give_gradients(pair[0], step)
+                pair[1].step()
+        for name, value in model.state_dict().items():
+            np.testing.assert_array_equal(other.state_dict()[name], value, strict=True)
+
+    def test_a_saved_state_is_a_copy(self, make):
+        """A kernel may reuse the memory of velocity and moments at the next step."""
+        model = small_model()
+        optimizer = make(model.parameters())
+        give_gradients(model)
+        optimizer.step()
+        state = optimizer.state_dict()["memory"]
+        for name, slots in optimizer.memory.items():
+            assert state[name].keys() == slots.keys()
+            assert not any(np.shares_memory(state[name][what], value) for what, value in slots.items())
+
+    def test_a_loaded_state_is_a_copy(self, make):
+        model, other = small_model(), small_model()
+        optimizer, continued = make(model.parameters()), make(other.parameters())
+        give_gradients(model)
+        optimizer.step()
+        state = optimizer.state_dict()
+        continued.load_state_dict(state)
+        for slots in state["memory"].values():
+            for what, value in slots.items():
+                if what != "step":
+                    value[...] = np.nan
+        give_gradients(other, 1)
+        continued.step()
+        assert all(np.isfinite(parameter.data).all() for parameter in other.parameters())
+
+    def test_it_brings_the_hyperparameters_along(self):
+        p = Parameter(np.zeros(1))
+        optimizer = optim.SGD([p])
+        optimizer.load_state_dict(optim.SGD([p], lr=0.3, momentum=0.7, nesterov=True, weight_decay=0.2).state_dict())
+        assert (optimizer.lr, optimizer.momentum, optimizer.nesterov, optimizer.weight_decay) == (0.3, 0.7, True, 0.2)
+
+    @staticmethod
+    def refused(state, words):
+        """The optimizer refuses the state and stays as it was."""
+        model = small_model()
+        optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+        give_gradients(model)
+        optimizer.step()
+        before = str(optimizer.state_dict())
+        with pytest.raises(CheckpointError, match=words):
+            optimizer.load_state_dict(state)
+        assert str(optimizer.state_dict()) == before
+
+    def test_the_state_of_another_kind_is_refused(self):
+        self.refused(optim.Adam(small_model().parameters()).state_dict(), "no state of SGD: it has .*'beta1'")
+
+    def test_the_state_of_other_names_is_refused(self):
+        model = nn.Sequential(nn.Linear(3, 4))
+        optimizer = optim.SGD(model.parameters())
+        give_gradients(model)
+        optimizer.step()
+        self.refused(optimizer.state_dict(), "a parameter '0.weight' that this model lacks")
+
+    def test_the_state_of_other_shapes_is_refused(self):
+        model = nn.Sequential({"first": nn.Linear(3, 5)})
+        optimizer = optim.SGD(model.parameters())
+        give_gradients(model)
+        optimizer.step()
+        self.refused(optimizer.state_dict(), r"'first.weight' is not of the parameter's shape \(4, 3\)")
+
+    def test_something_that_is_no_state_is_refused(self):
+        self.refused({}, "no state of SGD")
+
+
+class TestRefusals:
+    @pytest.mark.parametrize("kind", [optim.SGD, optim.Adam])
+    @pytest.mark.parametrize("lr", [-0.1, float("nan")])
+    def test_a_learning_rate_below_0(self, kind, lr):
+        with pytest.raises(ArgumentError, match=f"{kind.__name__}: lr must be at least 0, not {lr}"):
+            kind([Parameter(np.zeros(1))], lr=lr)
+
+    @pytest.mark.parametrize("wrong", [{"momentum": -0.1}, {"weight_decay": -1}])
+    def test_sgds_numbers_below_0(self, wrong):
+        with pytest.raises(ArgumentError, match="momentum and weight_decay must be at least 0"):
+            optim.SGD([Parameter(np.zeros(1))], **wrong)
+
+    def test_nesterov_without_momentum(self):
+        with pytest.raises(ArgumentError, match="needs a momentum"):
+            optim.SGD([Parameter(np.zeros(1))], nesterov=True)
+
+    @pytest.mark.parametrize("betas", [(1.0, 0.9), (0.9, 1.0), (-0.1, 0.9)])
+    def test_adams_betas_outside_0_to_1(self, betas):
+        with pytest.raises(ArgumentError, match=r"betas must lie in \[0, 1\)"):
+            optim.Adam([Parameter(np.zeros(1))], betas=betas)
+
+    @pytest.mark.parametrize("wrong", [{"eps": -1e-8}, {"weight_decay": -1}])
+    def test_adams_numbers_below_0(self, wrong):
+        with pytest.raises(ArgumentError, match="eps and weight_decay must be at least 0"):
+            optim.Adam([Parameter(np.zeros(1))], **wrong)
+
+    @pytest.mark.parametrize("nothing", [[], {}, iter(())])
+    def test_no_parameters(self, nothing):
+        with pytest.raises(ArgumentError, match=r"no parameters; pass model\.parameters\(\)"):
+            optim.SGD(nothing)
+
+    def test_arrays_in_the_place_of_parameters(self):
+        with pytest.raises(ArgumentError, match=r"as from model\.parameters\(\), not a ndarray"):
+            optim.SGD([np.zeros(3)])
+
+    def test_two_parameters_of_one_name(self):
+        a, b = small_model(), small_model()
+        pairs = [*a.named_parameters().items(), *b.named_parameters().items()]
+        with pytest.raises(ArgumentError, match="two parameters have the same name"):
+            optim.Adam(pairs)
+
+    def test_the_base_class_has_no_update(self):
+        p = Parameter(np.zeros(1))
+        p.grad = np.ones(1)
+        with pytest.raises(NotImplementedError, match="no update yet"):
+            optim.Optimizer([p], 0.1).step()
