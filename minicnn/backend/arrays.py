@@ -6,8 +6,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from minicnn.backend.backends import BACKENDS, array_library_of, backend_of, current_backend
-from minicnn.errors import BackendError
+from minicnn.backend.backends import array_library_of, backend_of, current_backend, known_backend, usable_backend
 
 Array: TypeAlias = Any
 """A numpy.ndarray or a cupy.ndarray. (CuPy ships no types, so a checker cannot know more.)"""
@@ -32,12 +31,11 @@ def to_host(array: Array) -> np.ndarray:
 def to_backend(array: Array, name: str | None = None) -> Array:
     """Return the array where the named backend (by default the one in use) keeps its arrays.
 
-    An array that is there already is returned as it is. Raises `BackendError` for an unknown name.
+    An array that is there already is returned as it is. Raises `BackendError` for a backend that is unknown or cannot
+    run here.
     """
-    if name is not None and name not in BACKENDS:
-        raise BackendError(f"there is no backend {name!r}; the backends are {', '.join(map(repr, BACKENDS))}")
-    target = BACKENDS[name] if name is not None else current_backend()
+    target = current_backend() if name is None else known_backend(name)
     if array_library_of(array) == target.array_library:
         return array
     host = to_host(array)
-    return host if target.array_library == "numpy" else target.xp.asarray(host)
+    return host if target.array_library == "numpy" else usable_backend(target.name).xp.asarray(host)

@@ -83,7 +83,7 @@ def available_backends() -> list[str]:
 
 def backend_problem(name: str) -> str | None:
     """Return why the backend cannot run here, with the command that mends it, or None when it can."""
-    return _known(name).problem()
+    return known_backend(name).problem()
 
 
 def get_backend() -> str:
@@ -100,13 +100,13 @@ def set_backend(name: str) -> None:
         If there is no such backend or it cannot run here; the backend in use then stays as it was.
     """
     global _default_name
-    _default_name = _usable(name).name
+    _default_name = usable_backend(name).name
 
 
 @contextmanager
 def use_backend(name: str) -> Iterator[None]:
     """Choose the backend for a `with` block, in this thread alone. Raises `BackendError` as `set_backend` does."""
-    token = _override.set(_usable(name).name)
+    token = _override.set(usable_backend(name).name)
     try:
         yield
     finally:
@@ -165,7 +165,8 @@ def _first_backend_for(library: str) -> Backend:
     return (runnable or fitting)[-1]
 
 
-def _known(name: str) -> Backend:
+def known_backend(name: str) -> Backend:
+    """Return the backend of that name. Raises `BackendError` if there is none."""
     if name not in BACKENDS:
         near = difflib.get_close_matches(str(name), BACKENDS, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
@@ -173,8 +174,9 @@ def _known(name: str) -> Backend:
     return BACKENDS[name]
 
 
-def _usable(name: str) -> Backend:
-    backend = _known(name)
+def usable_backend(name: str) -> Backend:
+    """Return the backend of that name. Raises `BackendError` if there is none or it cannot run here, saying why."""
+    backend = known_backend(name)
     problem = backend.problem()
     if problem:
         raise BackendError(f"the backend {name!r} cannot run here: {problem}")

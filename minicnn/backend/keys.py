@@ -32,9 +32,9 @@ class CounterRng:
     step: int = 0
 
     def __post_init__(self) -> None:
-        _check_range("seed", self.seed, 64)
-        _check_range("stream", self.stream, 32)
-        _check_range("step", self.step, 64)
+        self.seed = _checked("seed", self.seed, bits=64)
+        self.stream = _checked("stream", self.stream, bits=32)
+        self.step = _checked("step", self.step, bits=64)
 
     def next_key(self) -> Key:
         """Return a key that was not given out before."""
@@ -61,8 +61,7 @@ def seed(value: int) -> None:
     The seed is 0 where this is never called. Raises `ArgumentError` unless 0 <= value < 2**64.
     """
     global _root
-    _check_range("seed", value, 64)
-    _root = _Root(int(value))
+    _root = _Root(_checked("seed", value, bits=64))
 
 
 def default_rng() -> CounterRng:
@@ -70,6 +69,12 @@ def default_rng() -> CounterRng:
     return CounterRng(_root.seed, next(_root.streams))
 
 
-def _check_range(name: str, value: int, bits: int) -> None:
-    if not 0 <= int(value) < 2**bits or int(value) != value:
+def _checked(name: str, value: int, *, bits: int) -> int:
+    """Return the value as Python's own int: one of NumPy's would overflow on the way through the cipher."""
+    try:
+        number = int(value)
+    except (TypeError, ValueError, OverflowError):
+        number = -1
+    if number != value or not 0 <= number < 2**bits:
         raise ArgumentError(f"{name} must be a whole number from 0 to 2**{bits} - 1, not {value!r}")
+    return number

@@ -69,19 +69,19 @@ class Slot:
         except Exception as error:
             error.add_note(f"(in {describe_function(function)}, which is plugged into {self.name})")
             raise
+        self._check_results(function, result)
+        return result
+
+    def _check_results(self, function: Callable, result: Any) -> None:
+        """Raise `SlotError` unless the function returned as many results as the operation does."""
+        who = f"{describe_function(function)}, plugged into {self.name},"
         expected = ", ".join(self.returns)
         if result is None:
-            raise SlotError(
-                f"{describe_function(function)}, plugged into {self.name}, returned None; expected {expected}. "
-                "Is a return missing?"
-            )
-        if len(self.returns) > 1 and not (isinstance(result, tuple | list) and len(result) == len(self.returns)):
-            count = len(result) if isinstance(result, tuple | list) else 1
-            raise SlotError(
-                f"{describe_function(function)}, plugged into {self.name}, returned {count} "
-                f"value{'s' if count != 1 else ''}; expected {len(self.returns)}: {expected}"
-            )
-        return result
+            raise SlotError(f"{who} returned None; expected {expected}. Is a return missing?")
+        count = len(result) if isinstance(result, tuple | list) else 1
+        if count != len(self.returns) or (count == 1 and isinstance(result, tuple | list)):
+            values = "value" if count == 1 else "values"
+            raise SlotError(f"{who} returned {count} {values}; expected {len(self.returns)}: {expected}")
 
     def check_fits(self, function: Callable) -> None:
         """Raise `SlotError` unless the function can be called the way this operation is called."""

@@ -11,7 +11,7 @@ class ReLU(Layer):
 
     def forward(self, x: Array) -> Array:
         """x -> y"""
-        check_input(self, x, ndim=x.ndim)
+        check_input(self, x)
         self.saved = ops.relu_forward(x)
         return self.saved
 
@@ -31,7 +31,7 @@ class LeakyReLU(Layer):
 
     def forward(self, x: Array) -> Array:
         """x -> y"""
-        check_input(self, x, ndim=x.ndim)
+        check_input(self, x)
         self.saved = x
         return ops.leaky_relu_forward(x, slope=self.negative_slope)
 
@@ -51,7 +51,7 @@ class ELU(Layer):
 
     def forward(self, x: Array) -> Array:
         """x -> y"""
-        check_input(self, x, ndim=x.ndim)
+        check_input(self, x)
         self.saved = x
         return ops.elu_forward(x, alpha=self.alpha)
 
@@ -68,7 +68,7 @@ class SELU(Layer):
 
     def forward(self, x: Array) -> Array:
         """x -> y"""
-        check_input(self, x, ndim=x.ndim)
+        check_input(self, x)
         self.saved = x
         return ops.selu_forward(x)
 
@@ -85,7 +85,7 @@ class GELU(Layer):
 
     def forward(self, x: Array) -> Array:
         """x -> y"""
-        check_input(self, x, ndim=x.ndim)
+        check_input(self, x)
         self.saved = x
         return ops.gelu_forward(x)
 
@@ -102,7 +102,7 @@ class SiLU(Layer):
 
     def forward(self, x: Array) -> Array:
         """x -> y"""
-        check_input(self, x, ndim=x.ndim)
+        check_input(self, x)
         self.saved = x
         return ops.silu_forward(x)
 
@@ -119,7 +119,7 @@ class Sigmoid(Layer):
 
     def forward(self, x: Array) -> Array:
         """x -> y"""
-        check_input(self, x, ndim=x.ndim)
+        check_input(self, x)
         self.saved = ops.sigmoid_forward(x)
         return self.saved
 
@@ -136,7 +136,7 @@ class Tanh(Layer):
 
     def forward(self, x: Array) -> Array:
         """x -> y"""
-        check_input(self, x, ndim=x.ndim)
+        check_input(self, x)
         self.saved = ops.tanh_forward(x)
         return self.saved
 
@@ -159,7 +159,7 @@ class Softplus(Layer):
 
     def forward(self, x: Array) -> Array:
         """x -> y"""
-        check_input(self, x, ndim=x.ndim)
+        check_input(self, x)
         self.saved = x
         return ops.softplus_forward(x, beta=self.beta, threshold=self.threshold)
 

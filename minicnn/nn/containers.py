@@ -4,7 +4,7 @@ There is no automatic differentiation. A chain goes back through its layers in r
 gradients add; where values were joined the gradient is split.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import overload
 
 from minicnn.backend import Array, array_module
@@ -97,6 +97,7 @@ class Residual(Layer):
     def __init__(self, body: Layer, shortcut: Layer | None = None) -> None:
         self.body = body
         self.shortcut = shortcut if shortcut is not None else Identity()
+        _check_each_once((self.body, self.shortcut))
 
     def forward(self, x: Array) -> Array:
         """Add what both paths make of x."""
@@ -168,9 +169,15 @@ def _by_name(layers: tuple) -> dict[str, Layer]:
             raise ArgumentError(f"layer {name!r} is a {type(layer).__name__}, not a Layer")
         if "." in name or not name:
             raise ArgumentError(f"a layer's name may not be empty or contain a dot: {name!r}")
-    if len({id(layer) for layer in named.values()}) < len(named):
-        raise ArgumentError("one layer object stands in two places; a layer remembers one forward pass, so build two")
+    _check_each_once(named.values())
     return named
+
+
+def _check_each_once(layers: Iterable[Layer]) -> None:
+    """Raise `ArgumentError` if a layer object stands in two places, at whatever depth."""
+    inside = [id(layer) for outer in layers for _, layer in outer.named_layers()]
+    if len(set(inside)) < len(inside):
+        raise ArgumentError("one layer object stands in two places; a layer remembers one forward pass, so build two")
 
 
 def _run(container: Layer, name: str, layer: Layer, x: Array) -> Array:

@@ -72,9 +72,10 @@ class Conv2d(Layer):
     def forward(self, x: Array) -> Array:
         """x : (N, in_channels, H, W) -> y : (N, out_channels, oh, ow)"""
         check_input(self, x, ndim=4, channels=self.in_channels, like=self.weight.data)
-        self.saved = x
         with naming(self):
-            return ops.conv2d_forward(x, self.weight.data, self.bias.data if self.bias else None, **self._geometry())
+            y = ops.conv2d_forward(x, self.weight.data, self.bias.data if self.bias else None, **self._geometry())
+        self.saved = x
+        return y
 
     def backward(self, dy: Array) -> Array:
         """dy : (N, out_channels, oh, ow) -> dx : (N, in_channels, H, W)"""

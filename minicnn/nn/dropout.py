@@ -27,7 +27,7 @@ class Dropout(Layer):
 
     def forward(self, x: Array) -> Array:
         """Drop in training, pass on in evaluation."""
-        check_input(self, x, ndim=x.ndim)
+        check_input(self, x)
         if not self.training or self.p == 0:
             self.saved = "nothing was dropped"
             return x

@@ -88,7 +88,7 @@ class Layer(Remembers):
     """
 
     training = True
-    _hooks: tuple[Callable[["Layer", Array, Array], None], ...] = ()
+    _hooks: tuple[tuple[object, Callable[["Layer", Array, Array], None]], ...] = ()
 
     def forward(self, x: Array) -> Array:
         """Compute the output, and keep in `self.saved` what `backward` needs."""
@@ -101,16 +101,17 @@ class Layer(Remembers):
     def __call__(self, x: Array) -> Array:
         """Run the forward pass, then show layer, input and output to the hooks."""
         y = self.forward(x)
-        for hook in self._hooks:
+        for _, hook in self._hooks:
             hook(self, x, y)
         return y
 
     def add_hook(self, hook: Callable[["Layer", Array, Array], None]) -> Callable[[], None]:
         """Call `hook(layer, x, y)` after every forward pass of this layer; the function returned takes it off again."""
-        self._hooks = (*self._hooks, hook)
+        token = object()  # the same hook may be added twice, and be taken off once
+        self._hooks = (*self._hooks, (token, hook))
 
         def remove() -> None:
-            self._hooks = tuple(kept for kept in self._hooks if kept is not hook)
+            self._hooks = tuple(kept for kept in self._hooks if kept[0] is not token)
 
         return remove
 
@@ -219,7 +220,7 @@ class Layer(Remembers):
             If a shape differs or, when strict, a name is missing or not expected. The model then stays as it was.
         """
         own = self._state()
-        given = {name: np.asarray(value) for name, value in state.items()}
+        given = {name: _as_numbers(name, value) for name, value in state.items()}
         missing = [name for name in own if name not in given]
         unexpected = [name for name in given if name not in own]
         wrong = [
@@ -267,6 +268,17 @@ class Layer(Remembers):
         return summarise(self, input_shape)
 
 
+def _as_numbers(name: str, value: Any) -> np.ndarray:
+    """Return an entry of a state as an array of numbers. Raises `CheckpointError` if it is none."""
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"the entry {name!r} is no array: {error}") from None
+    if array.dtype.kind not in "fiub":
+        raise CheckpointError(f"the entry {name!r} holds {array.dtype}, not numbers")
+    return array
+
+
 @contextmanager
 def naming(layer: Layer) -> Iterator[None]:
     """Put the layer's name before the message of an error that its operation raises."""
@@ -278,7 +290,12 @@ def naming(layer: Layer) -> Iterator[None]:
 
 
 def check_input(
-    layer: Layer, x: Array, *, ndim: int | tuple[int, ...], channels: int | None = None, like: Array | None = None
+    layer: Layer,
+    x: Array,
+    *,
+    ndim: int | tuple[int, ...] | None = None,
+    channels: int | None = None,
+    like: Array | None = None,
 ) -> None:
     """Raise an error that names the layer unless x has as many axes, channels (axis 1) and the dtype as it should.
 
@@ -300,7 +317,7 @@ def check_input(
             f"{layer!r}: x is {dtype} but the weights are {like.dtype}; "
             f"use x.astype(np.{like.dtype}) or model.astype(np.{dtype})"
         )
-    allowed = ndim if isinstance(ndim, tuple) else (ndim,)
+    allowed = ndim if isinstance(ndim, tuple) else (x.ndim if ndim is None else ndim,)
     if x.ndim not in allowed:
         hint = "; put a Flatten before it" if allowed == (2,) and x.ndim > 2 else ""
         hint = "; one image needs its batch axis, x[None]" if 4 in allowed and x.ndim == 3 else hint

@@ -77,6 +77,7 @@ class Flatten(Layer):
 
     def forward(self, x: Array) -> Array:
         """x : (N, ...) -> y : (N, D)"""
+        check_input(self, x)
         self.saved = x.shape
         return x.reshape(x.shape[0], math.prod(x.shape[1:]))
 

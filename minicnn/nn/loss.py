@@ -79,36 +79,33 @@ class CrossEntropyLoss(Loss):
         )
 
     def _check(self, logits: Array, labels: Array) -> None:
+        self._check_kind("logits", logits, "f", "an array of float32 or float64")
+        classes = logits.shape[1] if logits.ndim > 1 else 1
+        self._check_kind("labels", labels, "iu", f"integers from 0 to {classes - 1}")
         if logits.ndim < 2 or labels.shape != (logits.shape[0], *logits.shape[2:]):
             expected = (logits.shape[0], *logits.shape[2:]) if logits.ndim > 1 else "one label a row"
             raise ShapeError(
                 f"{self!r}: labels have shape {labels.shape}, expected {expected} for logits of shape {logits.shape}"
             )
-        classes = logits.shape[1]
         if self.weight is not None and len(self.weight) != classes:
             raise ShapeError(f"{self!r}: {len(self.weight)} class weights for {classes} classes")
-        check_labels(labels, classes, who=repr(self))
+        if labels.size == 0:
+            raise DataError(f"{self!r}: the batch is empty, so there is no loss to take the mean of")
+        if isinstance(labels, np.ndarray):  # on a GPU, looking at values would make it wait
+            wrong = np.flatnonzero((labels < 0) | (labels >= classes))
+            if wrong.size:
+                raise DataError(
+                    f"{self!r}: label {labels.reshape(-1)[wrong[0]]} at position {wrong[0]} is out of range; "
+                    f"{classes} outputs have labels from 0 to {classes - 1}"
+                )
+
+    def _check_kind(self, name: str, values: Array, kinds: str, expected: str) -> None:
+        dtype = getattr(values, "dtype", None)
+        if dtype is None or dtype.kind not in kinds:
+            what = f"a {type(values).__name__}" if dtype is None else str(dtype)
+            raise DTypeError(f"{self!r}: {name} are {what}, expected {expected}")
 
     def __repr__(self) -> str:
         smoothing = f"label_smoothing={self.label_smoothing}" if self.label_smoothing else ""
         weight = f"weight={self.weight.tolist()}" if self.weight is not None else ""
         return f"CrossEntropyLoss({', '.join(filter(None, (smoothing, weight)))})"
-
-
-def check_labels(labels: Array, classes: int, *, who: str) -> None:
-    """Raise an error that says what is wrong unless labels are integers from 0 to classes - 1, at least one of them.
-
-    On a GPU the values are not looked at: that would make it wait.
-    """
-    if labels.dtype.kind not in "iu":
-        raise DTypeError(f"{who}: labels are {labels.dtype}, expected integers from 0 to {classes - 1}")
-    if labels.size == 0:
-        raise DataError(f"{who}: the batch is empty, so there is no loss to take the mean of")
-    if isinstance(labels, np.ndarray):
-        wrong = np.flatnonzero((labels < 0) | (labels >= classes))
-        if wrong.size:
-            value = labels.reshape(-1)[wrong[0]]
-            raise DataError(
-                f"{who}: label {value} at position {wrong[0]} is out of range; {classes} outputs have labels "
-                f"from 0 to {classes - 1}"
-            )

@@ -128,6 +128,7 @@ def summarise(model: "Layer", input_shape: tuple[int, ...]) -> Summary:
         field_of_layer[id(layer)] = fields[id(y)]
 
     field_of_layer: dict[int, Field | None] = {}
+    saved = [(layer, layer._saved) for _, layer in model.named_layers()]  # a backward pass may still be to come
     removers = [layer.add_hook(note) for _, layer in model.named_layers()]
     try:
         with evaluating(model):
@@ -135,6 +136,8 @@ def summarise(model: "Layer", input_shape: tuple[int, ...]) -> Summary:
     finally:
         for remove in removers:
             remove()
+        for layer, value in saved:
+            layer._saved = value
     total = sum(p.data.size for p in parameters)
     trainable = sum(p.data.size for p in parameters if not p.frozen)
     return Summary(tuple(input_shape), rows, total, trainable)

@@ -21,7 +21,7 @@ def relu_forward(x: Array) -> Array:
 @slot("dx")
 def relu_backward(dy: Array, y: Array) -> Array:
     """dx = dy where y > 0, else 0 (at the kink x = 0 the derivative is taken as 0, as in PyTorch)."""
-    return dy * (y > 0)
+    return array_module(dy).where(y > 0, dy, 0)
 
 
 @slot("y")

@@ -21,7 +21,7 @@ def max_pool2d_forward(
     kernel, stride, pads, out = pool_windows(x.shape, kernel, stride, padding)
     padded = pad(x, pads, value=-float("inf"))
     y = xp.full((*x.shape[:2], *out), -float("inf"), dtype=x.dtype)
-    argmax = xp.zeros(y.shape, dtype=_index_type(kernel))
+    argmax = _first_inside(y, kernel, stride, pads)
     for k, tap in enumerate(taps(padded, kernel=kernel, stride=stride, out=out)):
         larger = (tap > y) | (tap != tap)
         y = xp.where(larger, tap, y)
@@ -44,10 +44,11 @@ def max_pool2d_backward(
     dy, argmax : (N, C, oh, ow)
     dx : (N, C, H, W) = shape
     """
+    xp = array_module(dy)
     kernel, stride, pads, out = pool_windows(shape, kernel, stride, padding)
     padded = _zeros_with_border(dy, shape, pads)
     for k, tap in enumerate(taps(padded, kernel=kernel, stride=stride, out=out)):
-        tap += dy * (argmax == k)
+        tap += xp.where(argmax == k, dy, 0)
     return crop(padded, pads)
 
 
@@ -130,6 +131,16 @@ def pool_windows(
 def _zeros_with_border(dy: Array, shape: tuple[int, int, int, int], pads: Pads) -> Array:
     n, c, h, w = shape
     return array_module(dy).zeros((n, c, h + sum(pads[0]), w + sum(pads[1])), dtype=dy.dtype)
+
+
+def _first_inside(y: Array, kernel: Pair, stride: Pair, pads: Pads) -> Array:
+    """Return for each window the first position that lies on the image: the winner where all are minus infinity."""
+    xp = array_module(y)
+    (oh, ow), ((top, _), (left, _)) = y.shape[2:], pads
+    p = xp.maximum(top - stride[0] * xp.arange(oh), 0)
+    q = xp.maximum(left - stride[1] * xp.arange(ow), 0)
+    first = (p[:, None] * kernel[1] + q).astype(_index_type(kernel))
+    return xp.broadcast_to(first, y.shape)
 
 
 def _index_type(kernel: Pair) -> str:

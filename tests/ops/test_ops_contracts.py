@@ -1,0 +1,183 @@
+"""What every operation promises, whoever fills its slot: dtypes, hands off the inputs, any memory order.
+
+A new operation needs an entry in EXAMPLES, which calls it once on arrays of the dtype asked for.
+"""
+
+import numpy as np
+import pytest
+from strategies import ORDERS, normal
+
+from minicnn.backend import Key, slots
+
+pytestmark = pytest.mark.usefixtures("backend")
+
+GEOMETRY = {"kernel": (2, 3), "stride": (2, 1), "padding": (1, 1)}
+CONV = {"stride": (2, 1), "padding": (1, 2), "dilation": (1, 2), "groups": 2}
+IMAGE = (2, 4, 5, 6)
+LABELS = np.array([[[0, 3], [1, 2]], [[3, 3], [0, 1]]])
+KEY = Key(1, 2, 3)
+
+
+class Numbers:
+    """Arrays of one dtype, each call another one."""
+
+    def __init__(self, dtype):
+        self.dtype, self.drawn = dtype, 0
+
+    def __call__(self, *shape, positive=False):
+        self.drawn += 1
+        x = normal(self.drawn, *shape, dtype=self.dtype)
+        return np.abs(x) + self.dtype(0.5) if positive else x
+
+
+def elementwise(r, **options):
+    return [r(*IMAGE)], options
+
+
+def elementwise_backward(r, **options):
+    return [r(*IMAGE), r(*IMAGE)], options
+
+
+def batch_norm_arrays(r):
+    return [r(*IMAGE), r(4), r(4)]
+
+
+EXAMPLES = {
+    "im2col": lambda r: ([r(*IMAGE)], {**GEOMETRY, "dilation": (2, 1)}),
+    "col2im": lambda r: ([r(2, 24, 18)], {"shape": IMAGE, **GEOMETRY}),
+    "conv2d_forward": lambda r: ([r(*IMAGE), r(6, 2, 3, 2), r(6)], CONV),
+    "conv2d_backward": lambda r: ([r(2, 6, 3, 8), r(*IMAGE), r(6, 2, 3, 2)], CONV),
+    "linear_forward": lambda r: ([r(3, 4), r(5, 4), r(5)], {}),
+    "linear_backward": lambda r: ([r(3, 5), r(3, 4), r(5, 4)], {}),
+    "max_pool2d_forward": lambda r: ([r(*IMAGE)], GEOMETRY),
+    "max_pool2d_backward": lambda r: (
+        [r(2, 4, 3, 6), np.arange(144).reshape(2, 4, 3, 6) % 5],
+        {"shape": IMAGE, **GEOMETRY},
+    ),
+    "avg_pool2d_forward": lambda r: ([r(*IMAGE)], GEOMETRY),
+    "avg_pool2d_backward": lambda r: ([r(2, 4, 3, 6)], {"shape": IMAGE, **GEOMETRY}),
+    "global_avg_pool2d_forward": lambda r: ([r(*IMAGE)], {}),
+    "global_avg_pool2d_backward": lambda r: ([r(2, 4)], {"shape": IMAGE}),
+    "batch_norm_forward": lambda r: (batch_norm_arrays(r), {"eps": 1e-3}),
+    "batch_norm_backward": lambda r: ([r(*IMAGE), r(*IMAGE), r(4), r(4), r(4, positive=True)], {}),
+    "batch_norm_inference_forward": lambda r: ([*batch_norm_arrays(r), r(4), r(4, positive=True)], {}),
+    "batch_norm_inference_backward": lambda r: ([r(*IMAGE), r(*IMAGE), r(4), r(4), r(4, positive=True)], {}),
+    "relu_forward": elementwise,
+    "relu_backward": elementwise_backward,
+    "leaky_relu_forward": lambda r: elementwise(r, slope=0.3),
+    "leaky_relu_backward": lambda r: elementwise_backward(r, slope=0.3),
+    "elu_forward": lambda r: elementwise(r, alpha=0.7),
+    "elu_backward": lambda r: elementwise_backward(r, alpha=0.7),
+    "selu_forward": elementwise,
+    "selu_backward": elementwise_backward,
+    "gelu_forward": elementwise,
+    "gelu_backward": elementwise_backward,
+    "silu_forward": elementwise,
+    "silu_backward": elementwise_backward,
+    "sigmoid_forward": elementwise,
+    "sigmoid_backward": elementwise_backward,
+    "tanh_forward": elementwise,
+    "tanh_backward": elementwise_backward,
+    "softplus_forward": lambda r: elementwise(r, beta=2.0, threshold=1.0),
+    "softplus_backward": lambda r: elementwise_backward(r, beta=2.0, threshold=1.0),
+    "dropout_forward": lambda r: elementwise(r, p=0.3, key=KEY),
+    "dropout_backward": lambda r: ([r(*IMAGE), r(*IMAGE) > 0], {"p": 0.3}),
+    "softmax_cross_entropy_forward": lambda r: (
+        [r(2, 4, 2, 2), LABELS],
+        {"label_smoothing": 0.1, "class_weights": r(4, positive=True)},
+    ),
+    "softmax_cross_entropy_backward": lambda r: (
+        [r(2, 4, 2, 2, positive=True), LABELS],
+        {"label_smoothing": 0.1, "class_weights": r(4, positive=True)},
+    ),
+    "sgd_update": lambda r: (
+        [r(3, 4), r(3, 4), r(3, 4)],
+        {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.1},
+    ),
+    "adam_update": lambda r: (
+        [r(3, 4), r(3, 4), r(3, 4), r(3, 4, positive=True)],
+        {"step": 3, "lr": 0.1, "weight_decay": 0.1},
+    ),
+}
+NO_FLOATS = {"random_bits"}
+UPDATES = {"sgd_update", "adam_update"}  # they may write to all but the gradient
+
+operations = pytest.mark.parametrize("name", sorted(slots().keys() - NO_FLOATS))
+both_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+
+
+def example(name, dtype=np.float64):
+    assert name in EXAMPLES, f"the new operation {name} needs an entry in EXAMPLES"
+    return EXAMPLES[name](Numbers(dtype))
+
+
+def results_of(name, args, options):
+    """The operation's results as a tuple."""
+    operation = slots()[name]
+    results = operation(*args, **options)
+    return results if len(operation.returns) > 1 else (results,)
+
+
+def array_arguments(args, options):
+    return [value for value in (*args, *options.values()) if isinstance(value, np.ndarray)]
+
+
+@operations
+@both_dtypes
+def test_dtype_in_is_dtype_out(name, dtype):
+    for result in results_of(name, *example(name, dtype)):
+        if result.dtype.kind == "f":
+            assert result.dtype == dtype
+
+
+@operations
+def test_there_are_as_many_results_as_declared(name):
+    assert len(results_of(name, *example(name))) == len(slots()[name].returns)
+
+
+@operations
+def test_inputs_and_dy_are_not_written_to(name):
+    args, options = example(name)
+    guarded = [args[1]] if name in UPDATES else array_arguments(args, options)
+    before = [array.copy() for array in guarded]
+    for array in guarded:
+        array.flags.writeable = False  # a write by NumPy raises; the comparison catches a compiled kernel's
+    results_of(name, args, options)
+    for array, copy in zip(guarded, before, strict=True):
+        np.testing.assert_array_equal(array, copy)
+
+
+@operations
+def test_results_are_new_arrays(name):
+    args, options = example(name)
+    guarded = [args[1]] if name in UPDATES else array_arguments(args, options)
+    for result in results_of(name, args, options):
+        for array in guarded:
+            assert not np.shares_memory(result, array)
+
+
+@operations
+@both_dtypes
+@pytest.mark.parametrize("order", ORDERS)
+def test_memory_order_makes_no_difference(name, dtype, order):
+    want = results_of(name, *example(name, dtype))
+    args, options = example(name, dtype)
+    args = [order(value) if isinstance(value, np.ndarray) else value for value in args]
+    options = {k: order(value) if isinstance(value, np.ndarray) else value for k, value in options.items()}
+    for got, result in zip(results_of(name, args, options), want, strict=True):
+        assert got.shape == result.shape
+        assert got.dtype == result.dtype
+        scale = np.abs(result.astype(np.float64)).max()
+        np.testing.assert_allclose(got, result, rtol=0, atol=64 * np.finfo(dtype).eps * scale)
+
+
+@operations
+def test_the_same_call_gives_the_same_bits(name):
+    for first, second in zip(results_of(name, *example(name)), results_of(name, *example(name)), strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_random_bits_do_not_depend_on_the_array_that_they_are_for(dtype):
+    bits = slots()["random_bits"](KEY, count=7, like=np.ones(3, dtype=dtype))
+    np.testing.assert_array_equal(bits, slots()["random_bits"](KEY, count=7))
