@@ -35,8 +35,8 @@ def show(name, values):
 # %% [markdown]
 # ## The image and the weights
 #
-# Two kernels that we can read: the first answers to a stroke with light on its left and dark on its right, the
-# second to one with light above and dark below. The linear layer's weights are random, as before any training.
+# Two kernels that we can read: the first answers to ink on the left of an empty place, the second to ink above one.
+# (Large numbers are ink.) The linear layer's weights are random, as before any training.
 
 # %%
 digits = data.load("digits")
@@ -48,6 +48,7 @@ b1 = np.array([0.0, -0.5])
 W2 = nn.init.lecun_normal((10, 18), mc.backend.CounterRng(seed=2))
 b2 = np.zeros(10)
 show("the kernels W1", W1)
+show("the weights of the linear layer W2", W2)
 
 # %% [markdown]
 # ## Convolution
@@ -56,7 +57,8 @@ show("the kernels W1", W1)
 #
 # $$ z_{f,i,j} = b_f + \sum_{p=0}^{2} \sum_{q=0}^{2} W_{f,p,q} \; x_{i+p,\,j+q} $$
 #
-# There are 8 - 3 + 1 = 6 places for the corner in each direction.
+# There are 8 - 3 + 1 = 6 places for the corner in each direction. (Mathematicians flip the kernel first and call this
+# one a correlation; in this field nobody flips, since the kernel is learned anyway.)
 
 # %%
 z = np.zeros((2, 6, 6))
@@ -160,5 +162,6 @@ assert abs(engine_loss - loss) < 1e-12, "the engine and the hand disagree"
 #
 # 1. Give the convolution `padding=1` in both versions. Which loops change, and what size has everything now?
 # 2. Replace the first kernel by nine numbers of 1/9. What does the first map show?
-# 3. Put your own convolution into the engine: write `def mine(x, w, b, *, stride, padding, dilation, groups)` with
-#    the loops above, and run the model inside `with mc.plug(conv2d_forward=mine):`.
+# 3. Put your own convolution into the engine: write `def mine(x, w, b, *, stride, padding)` with the loops above,
+#    and run the model inside `with mc.plug(conv2d_forward=mine):`. There x is (N, C, H, W), w is (F, C, 3, 3), and
+#    what you return is (N, F, 6, 6): two loops more, over images n and channels c.

@@ -151,12 +151,13 @@ print(report)
 assert report.ok
 
 # %% [markdown]
-# Look at `0.bias`: both columns say zero. The batch norm behind it subtracts the mean, and with it any bias: that
-# parameter can do nothing, which is why `Conv2d(..., bias=False)` stands before a batch norm.
+# Look at `0.bias`: both columns are zero up to rounding. The batch norm behind it subtracts the mean, and with it any
+# bias: that parameter can do nothing, which is why `Conv2d(..., bias=False)` stands before a batch norm.
 #
 # ## Try
 #
-# 1. Break `relu_backward` with `mc.plug`: let it return `dy` where `y >= 0`. Does the check see it? Why (not)?
+# 1. Break `relu_backward` with `mc.plug`: let it return `dy` where `y >= 0`. Does the check see it? Why (not)? (`y`
+#    is the output.)
 # 2. Write a layer `class Square(nn.Layer)` with `y = x * x`, and check it. Then forget the 2 in its gradient.
 # 3. Check `nn.MaxPool2d(2)` at `np.ones((1, 1, 4, 4))`. What does the report say, and why is that neither right nor
 #    wrong?

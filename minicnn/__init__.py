@@ -29,6 +29,10 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'minicnn' has no attribute {name!r}")
 
 
+def __dir__() -> list[str]:
+    return sorted([*__all__, *_ROOMS, "backend", "__version__"])
+
+
 __all__ = [
     "Trainer",
     "available_backends",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import minicnn as mc
 from minicnn.backend import backend_problem
 from minicnn.backend.backends import BACKENDS
-from minicnn.errors import CheckpointError, MinicnnError
+from minicnn.errors import CheckpointError, MinicnnError, whole_number
 
 if TYPE_CHECKING:
     from minicnn.data import Splits
@@ -52,11 +52,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="minicnn", description="Train and inspect convolutional networks.")
+    parser = argparse.ArgumentParser(
+        prog="minicnn", description="Train and inspect convolutional networks.", allow_abbrev=False
+    )
+    parser.set_defaults(run=lambda arguments: _help(parser))
     parser.add_argument("--version", action="version", version=f"minicnn {mc.__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(metavar="COMMAND")
 
-    train = commands.add_parser("train", help="train a network and test it", description=train_command.__doc__)
+    train = commands.add_parser(
+        "train", help="train a network and test it", description=train_command.__doc__, allow_abbrev=False
+    )
     train.set_defaults(run=train_command)
     add = train.add_argument
     add("--dataset", metavar="NAME", help=f"one of {', '.join(mc.data.DATASETS)} (default: digits)")
@@ -64,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--epochs", type=int, metavar="N", help="passes over the training set (default: 30)")
     add("--batch-size", type=int, metavar="N", help="examples a step (default: 32)")
     add("--lr", type=float, metavar="X", help="learning rate (default: 0.001 for adam, 0.01 for sgd)")
-    add("--optimizer", choices=OPTIMIZERS, help="adam, or sgd with momentum 0.9 (default: adam)")
+    add("--optimizer", choices=OPTIMIZERS, type=str.lower, help="adam, or sgd with momentum 0.9 (default: adam)")
     add("--backend", metavar="NAME", help=f"one of {', '.join(BACKENDS)} (default: {mc.get_backend()})")
     add("--seed", type=int, metavar="N", help="of the split, the weights, the order and the dropout (default: 0)")
     add("--data-root", metavar="DIR", help="where the data set's files are (default: the variable MINICNN_DATA)")
@@ -79,22 +84,36 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _help(parser: argparse.ArgumentParser) -> int:
+    parser.print_help()
+    return 2
+
+
 def train_command(arguments: argparse.Namespace) -> int:
     """Train a network on a data set, test it once, and keep history, checkpoint and learning curves in a folder."""
     settings = _settings(arguments)
     if settings["backend"]:
         mc.set_backend(settings["backend"])
+    settings["backend"] = mc.get_backend()
+    default_lr, make_optimizer = OPTIMIZERS[settings["optimizer"]]
+    settings["lr"] = default_lr if settings["lr"] is None else settings["lr"]
+    whole_number("epochs", settings["epochs"])
+    whole_number("batch_size", settings["batch_size"])
     mc.seed(settings["seed"])
     splits = mc.data.load(settings["dataset"], root=settings["data_root"], seed=settings["seed"])
     image_shape = splits.train.x.shape[1:]
-    model = mc.models.create(settings["model"], input_shape=image_shape, classes=len(splits.classes))
-    lr, make_optimizer = OPTIMIZERS[settings["optimizer"]]
-    optimizer = make_optimizer(model.parameters(), lr if settings["lr"] is None else settings["lr"])
-    trainer = mc.Trainer(model, optimizer=optimizer)
+    model = mc.models.create(settings["model"], image_shape, len(splits.classes))
+    trainer = mc.Trainer(model, optimizer=make_optimizer(model.parameters(), settings["lr"]))
+    if arguments.resume is not None and _is_complete(Path(arguments.resume), settings["epochs"]):
+        print(
+            f"the run in {arguments.resume} is complete; --epochs N with N above {settings['epochs']} goes on with it"
+        )
+        return 0
 
     out = _folder(arguments, settings)
     print(f"minicnn {mc.__version__} on {mc.get_backend()}, seed {settings['seed']}; results go to {out}")
-    print(f"{splits!r}\n\n{model.summary(image_shape)}\n", flush=True)
+    print(f"{splits!r}, normalised by the training set's mean and standard deviation")
+    print(f"\n{model.summary(image_shape)}\n", flush=True)
     try:
         return _train_and_test(trainer, mc.data.normalise(splits), settings, out)
     except KeyboardInterrupt:
@@ -123,7 +142,12 @@ def _train_and_test(trainer: "Trainer", splits: "Splits", settings: dict[str, An
     )
     result = trainer.evaluate(splits.test)
     plot_history(trainer.history).savefig(out / "curves.png")
-    record = {"epochs": trainer.epoch, "test": result, "test_set_openings": trainer.test_set_openings}
+    record = {
+        "epochs": trainer.epoch,
+        "test": result,
+        "test_set_openings": trainer.test_set_openings,
+        "normalised_by": {name: getattr(splits.normaliser, name).tolist() for name in ("mean", "std")},
+    }
     replace_file(out / "result.json", lambda file: file.write(json.dumps(record, indent=2).encode()))
 
     times = len(trainer.test_set_openings)
@@ -142,9 +166,19 @@ def _train_and_test(trainer: "Trainer", splits: "Splits", settings: dict[str, An
     return 0
 
 
+def _is_complete(folder: Path, epochs: int) -> bool:
+    """Return whether a run has trained that long and was tested: then going on would only open the test set again."""
+    try:
+        return json.loads((folder / "result.json").read_text())["epochs"] >= epochs
+    except (OSError, ValueError, KeyError):
+        return False
+
+
 def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return what was asked for over the defaults; for a run that goes on, over what was asked for when it began."""
     given = {name: getattr(arguments, name) for name in DEFAULTS if getattr(arguments, name) is not None}
+    if arguments.resume is not None and Path(arguments.resume).is_file():
+        arguments.resume = str(Path(arguments.resume).parent)  # somebody named the checkpoint in it
     if arguments.resume is None:
         return {**DEFAULTS, **given}
     changed = sorted(set(given) - {"epochs", "data_root"})

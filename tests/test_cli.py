@@ -68,7 +68,7 @@ def test_its_checkpoint_can_be_used_in_a_script(first_run):
     folder = first_run[0]
     model = mc.models.create("basic", input_shape=(1, 8, 8), classes=10)
     trainer = mc.Trainer(model)
-    mc.train.load_weights(trainer, folder / "runs/digits-basic-1/best.npz")
+    mc.train.load_weights(model, folder / "runs/digits-basic-1/best.npz")
     splits = mc.data.normalise(mc.data.load("digits"))
     assert (trainer.predict_classes(splits.validation.x) == splits.validation.y).mean() > 0.95
 
@@ -162,7 +162,9 @@ def test_a_terminal_gets_a_bar(tmp_path):
     os.close(ours)
     assert process.wait(timeout=60) == 0
     text = shown.decode()
-    assert re.search(r"epoch 2/2: 100%\|.*1257/1257 .* images/s, loss [\d.]+ accuracy [\d.]+ val_loss", text)
+    assert re.search(
+        r"epoch 2/2 \|█{10}\| .* images/s 00:00 left, loss [\d.]+ accuracy [\d.]+ val_loss .* val_accuracy", text
+    )
 
 
 # What cannot be done is said in one line
@@ -219,6 +221,20 @@ def test_a_run_that_goes_on_keeps_its_settings(first_run, capsys):
     assert "--lr: a run that goes on keeps its settings" in capsys.readouterr().err
 
 
+def test_a_complete_run_is_not_tested_again(first_run, capsys):
+    folder = first_run[0] / "runs/digits-basic-1"
+    before = (folder / "checkpoint.npz").read_bytes()
+    assert main(["train", "--resume", str(folder / "checkpoint.npz")]) == 0
+    assert "is complete" in capsys.readouterr().out
+    assert (folder / "checkpoint.npz").read_bytes() == before
+
+
+def test_nothing_is_left_behind_by_settings_that_make_no_sense(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main("train --epochs 0".split()) == 1
+    assert not list(tmp_path.iterdir())
+
+
 def test_out_and_resume_exclude_each_other(capsys):
     with pytest.raises(SystemExit):
         main(["train", "--out", "a", "--resume", "b"])
@@ -239,10 +255,11 @@ def test_info_shows_versions_and_backends(capsys):
     assert "digits, mnist" in out
 
 
-def test_no_command_shows_the_usage(capsys):
-    with pytest.raises(SystemExit):
-        main([])
-    assert "usage: minicnn" in capsys.readouterr().err
+def test_no_command_shows_the_help(capsys):
+    assert main([]) == 2
+    out = capsys.readouterr().out
+    assert "usage: minicnn" in out
+    assert "train a network and test it" in out
 
 
 def test_both_ways_to_call_it_are_the_same():

@@ -5,22 +5,27 @@ from pathlib import Path
 
 import pytest
 
+import minicnn as mc
+from minicnn import nn
 from minicnn.backend import slots
 from minicnn.backend.backends import BACKENDS
+from minicnn.cli import main
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 EXAMPLES = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
 
-def test_the_examples_run_one_after_the_other(capsys):
-    names: dict = {}
+def test_the_examples_run_one_after_the_other(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main("train --epochs 1".split()) == 0  # the last example uses its weights
+    names: dict = {"__name__": "readme"}
     for example in EXAMPLES:
         exec(compile(example, "README.md", "exec"), names)
     printed = capsys.readouterr().out
     assert "receptive field" in printed
     assert "'accuracy': 0.9" in printed
-    assert printed.count(": ok") == 2
+    assert printed.count(": ok") == 3
 
 
 def test_the_example_is_fifteen_lines():
@@ -53,3 +58,28 @@ def test_signatures_in_the_table_are_the_operations(text, result):
 def test_the_backends_are_listed():
     for name in BACKENDS:
         assert f"| `{name}`" in README
+
+
+def plugged_as_printed(text):
+    """A function with just the arguments that the table prints, around the plain body."""
+    name, arguments = re.fullmatch(r"(\w+)\((.*)\) -> .+", text).groups()
+    positional, _, keywords = arguments.partition("*")
+    names = [part.strip() for part in (positional + keywords).split(",") if part.strip()]
+    given = [part.strip() for part in positional.split(",") if part.strip()]
+    passed = ", ".join([*given, *(f"{n}={n}" for n in names if n not in given)])
+    space = {"body": slots()[name].body}
+    exec(f"def {name}({arguments}): called.append('{name}'); return body({passed})", space)
+    space["called"] = []
+    return name, space
+
+
+def test_a_network_trains_through_the_signatures_of_the_table():
+    functions = dict(map(plugged_as_printed, re.findall(r"`(\w+\([^`]*\) -> [^`]+)`", README)))
+    model = nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding="same"), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.AvgPool2d(2),
+        nn.Flatten(), nn.Dropout(0.1), nn.Linear(16, 10),
+    )  # fmt: skip
+    digits = mc.data.load("digits")
+    with mc.plug(**{name: space[name] for name, space in functions.items()}):
+        mc.Trainer(model, loss=nn.CrossEntropyLoss(label_smoothing=0.1)).fit(digits.train.subset(range(64)))
+    assert [name for name, space in functions.items() if not space["called"]] == []

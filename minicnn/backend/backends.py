@@ -9,6 +9,7 @@ A backend is an array library plus a folder of kernels:
 """
 
 import difflib
+import functools
 import importlib
 import importlib.util
 from collections.abc import Callable, Iterator
@@ -48,8 +49,8 @@ def _numba_problem() -> str | None:
 def _cupy_problem() -> str | None:
     if importlib.util.find_spec("cupy") is None:
         return (
-            "CuPy is not installed; run: pip install 'minicnn[cuda13]' "
-            "(or 'minicnn[cuda12]' for an older driver: nvidia-smi shows its CUDA version)"
+            "CuPy is not installed; run: pip install 'cupy-cuda13x[ctk]' "
+            "(or 'cupy-cuda12x[ctk]' for an older driver: nvidia-smi shows its CUDA version)"
         )
     # Importing CuPy succeeds on machines without a GPU, so only real work on the device is a test.
     try:
@@ -149,7 +150,7 @@ def backend_of(*values: Any) -> Backend:
         if library is not None:
             raise DeviceError(
                 f"one operation was given arrays of {library} and of {found}: a model and its batch must be on the "
-                f"same device; move one of them, e.g. model.to({get_backend()!r})"
+                "same device; model.to('numba') or model.to('cupy') moves a model"
             )
         library = found
     current = current_backend()
@@ -158,11 +159,14 @@ def backend_of(*values: Any) -> Backend:
     return _first_backend_for(library)
 
 
+@functools.cache
 def _first_backend_for(library: str) -> Backend:
-    """NumPy arrays while a GPU backend is chosen (or the reverse): the fastest backend of those arrays serves them."""
+    """NumPy arrays while a GPU backend is chosen (or the reverse): the fastest backend of those arrays serves them.
+
+    That the library has arrays proves that it runs; only the kernels may be missing.
+    """
     fitting = [backend for backend in BACKENDS.values() if backend.array_library == library]
-    runnable = [backend for backend in fitting if backend.problem() is None]
-    return (runnable or fitting)[-1]
+    return fitting[-1] if len(fitting) == 1 or fitting[-1].problem() is None else fitting[0]
 
 
 def known_backend(name: str) -> Backend:

@@ -14,9 +14,9 @@ import difflib
 import functools
 import importlib
 import inspect
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
-from contextvars import ContextVar
+import warnings
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar, Token
 from typing import Any
 
 from minicnn.backend.backends import Backend, backend_of
@@ -49,6 +49,7 @@ class Slot:
         self.returns = returns
         self.uses = uses
         self.signature = inspect.signature(body)
+        self.__doc__ = f"{self}\n\n{inspect.cleandoc(body.__doc__ or '')}"  # so that help() begins with the arguments
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run whatever fills the slot for these arguments. Raises `DeviceError` if they mix devices."""
@@ -60,21 +61,55 @@ class Slot:
             return self.body(*args, **kwargs)
         return kernels_of(backend).get(self.name, self.body)(*args, **kwargs)
 
+    def __str__(self) -> str:
+        return f"{self.name}{plain(self.signature)} -> {', '.join(self.returns)}"
+
     def __repr__(self) -> str:
-        return f"<slot {self.name}{self.signature}>"
+        return f"<operation {self}>"
+
+    def check_fits(self, function: Callable) -> None:
+        """Raise `SlotError` unless the function can be called the way this operation is called.
+
+        Keywords that have a default here may be left out; `_call_plugged` sees to it that they are not needed.
+        """
+        if not callable(function):
+            raise SlotError(f"{self.name} must be a function, not {type(function).__name__}")
+        own = _signature_of(function)
+        if own is None:
+            return
+        parameters = self.signature.parameters.values()
+        keywords = [
+            p.name for p in parameters if p.kind is p.KEYWORD_ONLY and (p.default is p.empty or _takes(own, p.name))
+        ]
+        positional = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
+        try:
+            own.bind(*positional, **dict.fromkeys(keywords))
+        except TypeError:
+            raise SlotError(
+                f"{describe_function(function)}{plain(own)} does not fit: the engine calls {self}, "
+                "arguments before the star by position, those after it by name"
+            ) from None
 
     def _call_plugged(self, function: Callable, args: tuple, kwargs: dict[str, Any]) -> Any:
+        given = self.signature.bind(*args, **kwargs)
+        given.apply_defaults()
+        who = f"{describe_function(function)}, plugged into {self.name},"
+        keywords = dict(given.kwargs)
+        own = _signature_of(function)
+        for name in [name for name in keywords if own is not None and not _takes(own, name)]:
+            value, default = keywords.pop(name), self.signature.parameters[name].default
+            if value is not default and value != default:
+                raise SlotError(f"{who} does not take {name}, which is {value!r} here; add it to the arguments")
         try:
-            result = function(*args, **kwargs)
+            result = function(*given.args, **keywords)
         except Exception as error:
             error.add_note(f"(in {describe_function(function)}, which is plugged into {self.name})")
             raise
-        self._check_results(function, result)
+        self._check_results(who, result, given.arguments)
         return result
 
-    def _check_results(self, function: Callable, result: Any) -> None:
-        """Raise `SlotError` unless the function returned as many results as the operation does."""
-        who = f"{describe_function(function)}, plugged into {self.name},"
+    def _check_results(self, who: str, result: Any, arguments: Mapping[str, Any]) -> None:
+        """Raise `SlotError` unless all results are there, of the arguments' type, gradients with their shapes."""
         expected = ", ".join(self.returns)
         if result is None:
             raise SlotError(f"{who} returned None; expected {expected}. Is a return missing?")
@@ -82,24 +117,31 @@ class Slot:
         if count != len(self.returns) or (count == 1 and isinstance(result, tuple | list)):
             values = "value" if count == 1 else "values"
             raise SlotError(f"{who} returned {count} {values}; expected {len(self.returns)}: {expected}")
+        floats = (v.dtype for v in arguments.values() if getattr(getattr(v, "dtype", None), "kind", None) == "f")
+        dtype = next(floats, None)
+        for name, value in zip(self.returns, result if count > 1 else [result], strict=True):
+            if value is None and not (name == "dx" and arguments.get("need_dx") is False):
+                raise SlotError(f"{who} returned None for {name}")
+            shape = getattr(arguments.get(name[1:]), "shape", None) if name.startswith("d") else None
+            if shape is not None and getattr(value, "shape", shape) != shape:
+                raise SlotError(
+                    f"{who} returned {name} of shape {value.shape}; expected {shape}, the shape of {name[1:]}"
+                )
+            if (
+                dtype is not None
+                and getattr(getattr(value, "dtype", dtype), "kind", None) == "f"
+                and value.dtype != dtype
+            ):
+                raise SlotError(
+                    f"{who} returned {name} as {value.dtype}; expected {dtype}, the type of its arguments: "
+                    "np.zeros(..., dtype=dy.dtype), for one, makes arrays of that type"
+                )
 
-    def check_fits(self, function: Callable) -> None:
-        """Raise `SlotError` unless the function can be called the way this operation is called."""
-        if not callable(function):
-            raise SlotError(f"{self.name} must be a function, not {type(function).__name__}")
-        try:
-            signature = inspect.signature(function)
-        except ValueError:  # some compiled functions hide their signature; the first call will tell
-            return
-        parameters = self.signature.parameters.values()
-        positional = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
-        keywords = {p.name: None for p in parameters if p.kind is p.KEYWORD_ONLY}
-        try:
-            signature.bind(*positional, **keywords)
-        except TypeError as error:
-            raise SlotError(
-                f"{describe_function(function)}{signature} does not fit the slot {self.name}{self.signature}: {error}"
-            ) from None
+    def __deepcopy__(self, memo: object) -> "Slot":
+        return self  # there is one slot of a name
+
+    def __reduce__(self) -> tuple:
+        return _slot_named, (self.name,)
 
 
 def slot(returns: str, *, uses: tuple[str, ...] = ()) -> Callable[[Callable], Slot]:
@@ -118,37 +160,69 @@ def slots() -> dict[str, Slot]:
     return dict(_registry)
 
 
-def plug(**functions: Callable) -> AbstractContextManager[None]:
-    """Put one's own functions into slots for a `with` block: `plug(conv2d_backward=mine)`.
+def plug(**functions: Callable) -> "Plugged":
+    """Put one's own functions into slots for a `with` block: `with plug(conv2d_backward=mine): ...`
 
-    A function must take the arguments of the operation that it replaces and return the same results. Blocks can be
-    nested; each holds in the thread that entered it.
+    A function takes the arguments of the operation that it replaces, as `help(ops.conv2d_backward)` shows them, and
+    returns the same results; keywords that have a default there may be left out. Blocks can be nested; each holds in
+    the thread that entered it.
 
     Raises
     ------
     ArgumentError
         If there is no operation of that name.
     SlotError
-        If the function does not take the operation's arguments, or (when it is called) returns too few results.
+        If the function does not take the operation's arguments, or (when it is called) returns something else.
     """
     for name, function in functions.items():
         _slot_named(name).check_fits(function)
-    return _plug_for_block(functions)
+    return Plugged(functions)
 
 
-@contextmanager
-def _plug_for_block(functions: dict[str, Callable]) -> Iterator[None]:
-    token = _plugged.set({**_plugged.get(), **functions})
-    try:
-        yield
-    finally:
-        _plugged.reset(token)
+class Plugged:
+    """The `with` block of `plug`."""
+
+    def __init__(self, functions: dict[str, Callable]) -> None:
+        self.functions = functions
+        self.tokens: list[Token] = []
+        self.entered = False
+
+    def __enter__(self) -> None:
+        self.entered = True
+        self.tokens.append(_plugged.set({**_plugged.get(), **self.functions}))
+
+    def __exit__(self, *error: object) -> None:
+        _plugged.reset(self.tokens.pop())
+
+    def __del__(self) -> None:
+        if not self.entered:
+            names = ", ".join(self.functions)
+            warnings.warn(f"plug({names}=...) has no effect without a with block", RuntimeWarning, stacklevel=2)
 
 
 @functools.cache
 def kernels_of(backend: Backend) -> Mapping[str, Callable]:
     """Return the backend's table of kernels, imported on first use; empty for a backend of plain bodies alone."""
     return importlib.import_module(backend.kernels).FILLINGS if backend.kernels else {}
+
+
+def plain(signature: inspect.Signature) -> str:
+    """Write a signature without annotations, as a reader would type it."""
+    bare = [p.replace(annotation=p.empty) for p in signature.parameters.values()]
+    return str(signature.replace(parameters=bare, return_annotation=signature.empty))
+
+
+def _signature_of(function: Callable) -> inspect.Signature | None:
+    try:
+        return inspect.signature(function)
+    except ValueError:  # some compiled functions hide their signature; the first call will tell
+        return None
+
+
+def _takes(signature: inspect.Signature, keyword: str) -> bool:
+    """Return whether a function takes this keyword, by name or among **keywords."""
+    parameters = signature.parameters.values()
+    return any(p.kind is p.VAR_KEYWORD or (p.name == keyword and p.kind is not p.POSITIONAL_ONLY) for p in parameters)
 
 
 def describe_function(function: Callable) -> str:

@@ -9,9 +9,11 @@ from minicnn.backend import Key
 from minicnn.check.differences import slope
 from minicnn.check.report import Finding, Report, TensorCheck
 from minicnn.check.subject import Subject, make_subject
-from minicnn.errors import ArgumentError
+from minicnn.errors import ArgumentError, DTypeError, ShapeError
 from minicnn.nn import Layer, Loss
 from minicnn.ops import random_normal, random_permutation
+
+UNCOMPARABLE = ("non-finite", "mutates-input", "nondeterministic", "dtype")
 
 
 def gradcheck(
@@ -61,7 +63,15 @@ def gradcheck(
     y = np.array(subject.forward())
     dy = np.ones_like(y) if subject.fixed_dy else random_normal(Key(seed, 2, 0), shape=y.shape)
 
-    findings = _check_single_precision(single, dy) + _check_manners(subject, dy, y)
+    findings = _check_output(y)
+    try:
+        findings += _check_single_precision(single, dy) + _check_manners(subject, dy, y)
+    except (ShapeError, DTypeError) as error:  # by which a parameter refuses a gradient
+        kind = "shape" if isinstance(error, ShapeError) else "dtype"
+        findings.append(Finding(kind, "backward", f"{error} {' '.join(getattr(error, '__notes__', []))}".strip()))
+        return Report(subject.name, [], findings, tolerance)
+    if any(finding.kind in UNCOMPARABLE for finding in findings):
+        return Report(subject.name, [], findings, tolerance)  # differences of such outputs say nothing
     subject.forward()
     gradients = {name: gradient for name, gradient in _fresh_gradients(subject, dy).items() if name in subject.tensors}
     tensors = []
@@ -76,6 +86,16 @@ def gradcheck(
         tensors.append(check)
         findings += _findings_in(check)
     return Report(subject.name, tensors, findings, tolerance)
+
+
+def _check_output(y: np.ndarray) -> list[Finding]:
+    """An output has to be finite and, for inputs of float64, of float64: differences need all digits."""
+    if y.dtype != np.float64:
+        return [Finding("dtype", "y", f"the output is {y.dtype} for an input of float64")]
+    if not np.isfinite(y).all():
+        count = int((~np.isfinite(y)).sum())
+        return [Finding("non-finite", "y", f"the output holds {count} NaN or infinity at this input; choose another")]
+    return []
 
 
 def _compare(

@@ -65,7 +65,8 @@ class Report:
         return self.ok
 
     def __str__(self) -> str:
-        lines = [f"gradcheck of {self.subject}: {'ok' if self.ok else 'FAILED'}"]
+        undecided = bool(self.findings) and all(finding.kind == "ties" for finding in self.findings)
+        lines = [f"gradcheck of {self.subject}: {'ok' if self.ok else 'UNDECIDED' if undecided else 'FAILED'}"]
         titles = ("tensor", "shape", "compared", "on kinks", "worst entry", "backward", "differences", "relative error")
         rows = [titles, *(_row(check) for check in self.tensors)]
         widths = [max(len(row[i]) for row in rows) for i in range(len(titles))]

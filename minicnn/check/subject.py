@@ -63,7 +63,7 @@ def subject_of_layer(original: Layer, x: Any, dtype: Any, seed: int) -> Subject:
             buffer.data = buffers[name].copy()
         for name, rng in layer.named_rngs().items():
             rng.step = steps[name]
-        return layer(x)
+        return layer.forward(x)  # not layer(x): what that refuses, the check reports
 
     def backward(dy: np.ndarray) -> dict[str, np.ndarray | None]:
         dx = layer.backward(dy)

@@ -34,15 +34,7 @@ class ArrayDataset:
         x, y = np.asarray(x), np.asarray(y)
         if x.ndim == 0 or y.ndim == 0 or len(x) != len(y):
             raise DataError(f"x and y must have the same length; x is {x.shape} and y {y.shape}")
-        if len(x) == 0:
-            raise DataError("the data set is empty")
-        if x.dtype.kind != "f":
-            raise DTypeError(f"x is {x.dtype}, expected floating point; pixels from 0 to 255: x / 255")
-        with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite, and is told below
-            given, x = x, x.astype(dtype, copy=False)
-        if not np.isfinite(x).all():
-            where = tuple(int(i) for i in np.argwhere(~np.isfinite(x))[0])
-            raise DataError(f"x holds {given[where]} in example {where[0]} (at {where}); mend or remove it")
+        x = checked_inputs(x, dtype)
         self.x = x
         self.y = y
         self.classes = None if classes is None else tuple(str(name) for name in classes)
@@ -55,11 +47,30 @@ class ArrayDataset:
 
     def subset(self, indices: Any) -> "ArrayDataset":
         """Return the examples with these indices as a data set of their own. Raises `DataError` if there are none."""
+        indices = [indices] if isinstance(indices, int) else indices
         return ArrayDataset(self.x[indices], self.y[indices], classes=self.classes, dtype=self.x.dtype)
 
     def __repr__(self) -> str:
         x, y = self.x, self.y
         return f"ArrayDataset({len(self)} examples, x {x.shape[1:]} {x.dtype}, y {y.shape[1:]} {y.dtype})"
+
+
+def checked_inputs(x: Any, dtype: Any) -> np.ndarray:
+    """Return inputs (N, ...) in the given floating-point type.
+
+    Raises `DataError` if there are none or some are NaN or infinite, `DTypeError` if they are not floating point.
+    """
+    given = np.asarray(x)
+    if given.ndim == 0 or len(given) == 0:
+        raise DataError("there are no examples: x is empty")
+    if given.dtype.kind != "f":
+        raise DTypeError(f"x is {given.dtype}, expected floating point; pixels from 0 to 255: x / 255")
+    with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite, and is told below
+        converted = given.astype(dtype, copy=False)
+    if not np.isfinite(converted).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(converted))[0])
+        raise DataError(f"x holds {given[where]} in example {where[0]} (at {where}); mend or remove it")
+    return converted
 
 
 def as_dataset(data: Any, *, dtype: Any = np.float32) -> ArrayDataset:

@@ -29,7 +29,7 @@ class DataLoader:
     drop_last : bool
         Leave out a last batch that is not full.
     rng : CounterRng, optional
-        Names the orders; by default a stream of its own under `mc.seed`.
+        Names the orders; by default, where it shuffles, a stream of its own under `mc.seed`.
     ahead : int
         How many batches a background thread prepares in advance; 0 prepares each when it is asked for.
     backend : str, optional
@@ -60,7 +60,7 @@ class DataLoader:
             )
         self.shuffle = shuffle
         self.drop_last = drop_last
-        self.rng = rng if rng is not None else default_rng()
+        self.rng = rng if rng is not None or not shuffle else default_rng()
         self.ahead = ahead
         self.backend = backend
 
@@ -71,7 +71,7 @@ class DataLoader:
 
     def __iter__(self) -> Iterator[tuple[Array, Array]]:
         count = len(self.dataset)
-        order = random_permutation(self.rng.next_key(), count) if self.shuffle else np.arange(count)
+        order = random_permutation(self.rng.next_key(), count) if self.shuffle and self.rng else np.arange(count)
         batches = self._batches(order, self.backend or get_backend())
         return prepared_ahead(batches, self.ahead) if self.ahead > 0 else batches
 

@@ -37,11 +37,18 @@ class Normaliser:
 def normalise(splits: Splits) -> Splits:
     """Normalise all three parts by the mean and standard deviation of each channel of the training set.
 
-    Validation and test data have no say in it: LeCun et al., "Efficient backprop", 1998, section 4.3, fitted honestly.
+    Validation and test data have no say in it. The normaliser is kept in `splits.normaliser`, for other inputs.
+    LeCun et al., "Efficient backprop", 1998, section 4.3.
     """
     normaliser = Normaliser.fit(splits.train.x)
 
     def apply(part: ArrayDataset) -> ArrayDataset:
         return ArrayDataset(normaliser(part.x), part.y, classes=part.classes, dtype=part.x.dtype)
 
-    return replace(splits, train=apply(splits.train), validation=apply(splits.validation), test=splits.test.map(apply))
+    return replace(
+        splits,
+        train=apply(splits.train),
+        validation=apply(splits.validation),
+        test=splits.test.map(apply),
+        normaliser=normaliser,
+    )

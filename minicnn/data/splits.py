@@ -4,6 +4,7 @@ A model that was tuned on its test set is the commonest mistake of this field. H
 `Trainer.evaluate` or `.open(reason)`, and every opening is counted and written down.
 """
 
+import numbers
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -18,6 +19,9 @@ class Seal:
     """Why a test set was opened, each time. Copies of a test set (normalised ones, say) share one seal."""
 
     openings: list[str] = field(default_factory=list)
+
+    def __deepcopy__(self, memo: object) -> "Seal":
+        return self
 
 
 class SealedDataset:
@@ -62,13 +66,17 @@ class SealedDataset:
 
 @dataclass(frozen=True)
 class Splits:
-    """A data set in three parts. `classes` says what the labels mean."""
+    """A data set in three parts.
+
+    `classes` says what the labels mean; `normaliser` is the function x -> x that `normalise` has applied, if it has.
+    """
 
     name: str
     train: ArrayDataset
     validation: ArrayDataset
     test: SealedDataset
     classes: tuple[str, ...]
+    normaliser: Callable[[np.ndarray], np.ndarray] | None = None
 
     def __repr__(self) -> str:
         sizes = f"{len(self.train)} train, {len(self.validation)} validation, {len(self.test)} test (sealed)"
@@ -123,7 +131,7 @@ def split(
                     f"cannot split by class: class {min(lacking)} has too few examples to be in every part "
                     "(stratify=False does not look at the classes)"
                 )
-    labels = np.unique(dataset.y) if dataset.y.ndim == 1 and dataset.y.dtype.kind in "iu" else ()
+    labels = np.unique(dataset.y) if dataset.y.ndim == 1 and dataset.y.dtype.kind in "iub" else ()
     classes = dataset.classes or tuple(str(label) for label in labels)
     return Splits(name, train_part, validation_part, SealedDataset(test_part), classes)
 
@@ -143,7 +151,9 @@ def cut(dataset: ArrayDataset, size: int, *, seed: int = 0, stratify: bool = Tru
 
 
 def _count(name: str, part: float | int, total: int) -> int:
-    count = round(part * total) if isinstance(part, float) else int(part)
+    if not isinstance(part, numbers.Real):
+        raise ArgumentError(f"{name} must be a share below 1 or a number of examples, not {part!r}")
+    count = int(part) if isinstance(part, numbers.Integral) else round(float(part) * total)
     if not 0 < count < total:
         raise ArgumentError(f"{name}={part} gives {count} of {total} examples; it needs at least one and not all")
     return count

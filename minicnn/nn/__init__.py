@@ -1,15 +1,19 @@
 """Floor 2: layers, containers and losses. Names, arguments and defaults are PyTorch's."""
 
+import difflib
+from typing import NoReturn
+
 from minicnn.nn import init
 from minicnn.nn.activation import ELU, GELU, SELU, LeakyReLU, ReLU, Sigmoid, SiLU, Softplus, Tanh
 from minicnn.nn.containers import Concat, Identity, Residual, Sequential
 from minicnn.nn.conv import Conv2d
 from minicnn.nn.dropout import Dropout
-from minicnn.nn.layer import Buffer, Layer, Parameter, Parameters
+from minicnn.nn.layer import Layer
 from minicnn.nn.linear import Flatten, Linear
 from minicnn.nn.loss import CrossEntropyLoss, Loss
 from minicnn.nn.modes import evaluating
 from minicnn.nn.norm import BatchNorm1d, BatchNorm2d
+from minicnn.nn.parameter import Buffer, Parameter, Parameters
 from minicnn.nn.pool import AvgPool2d, GlobalAvgPool2d, MaxPool2d
 from minicnn.nn.summary import Summary
 
@@ -46,3 +50,9 @@ __all__ = [
     "evaluating",
     "init",
 ]
+
+
+def __getattr__(name: str) -> NoReturn:
+    """Answer a name that is not here with the nearest that is."""
+    near = difflib.get_close_matches(name, __all__, n=1) or (["Layer"] if name == "Module" else [])
+    raise AttributeError(f"minicnn.nn has no {name}{f'; did you mean {near[0]}?' if near else ''}")

@@ -5,6 +5,7 @@ gradients add; where values were joined the gradient is split.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import overload
 
 from minicnn.backend import Array, array_module
@@ -43,8 +44,8 @@ class Sequential(Layer):
         self.layers = _by_name(layers)
 
     def children(self) -> dict[str, Layer]:
-        """Return the layers by name."""
-        return self.layers
+        """Return the layers by name, after those that a subclass has added."""
+        return _added(super().children(), "layers") | self.layers
 
     def forward(self, x: Array) -> Array:
         """Run x through the layers in order."""
@@ -54,8 +55,8 @@ class Sequential(Layer):
 
     def backward(self, dy: Array) -> Array:
         """Run dy through the layers in reverse."""
-        for layer in reversed(self.layers.values()):
-            dy = layer.backward(dy)
+        for name, layer in reversed(self.layers.items()):
+            dy = _back(self, name, layer, dy)
         return dy
 
     def append(self, layer: Layer) -> "Sequential":
@@ -95,9 +96,8 @@ class Residual(Layer):
     """
 
     def __init__(self, body: Layer, shortcut: Layer | None = None) -> None:
-        self.body = body
-        self.shortcut = shortcut if shortcut is not None else Identity()
-        _check_each_once((self.body, self.shortcut))
+        both = _by_name(({"body": body, "shortcut": shortcut if shortcut is not None else Identity()},))
+        self.body, self.shortcut = both["body"], both["shortcut"]
 
     def forward(self, x: Array) -> Array:
         """Add what both paths make of x."""
@@ -112,7 +112,7 @@ class Residual(Layer):
 
     def backward(self, dy: Array) -> Array:
         """x went both ways, so its gradient is the sum of both."""
-        return self.body.backward(dy) + self.shortcut.backward(dy)
+        return _back(self, "body", self.body, dy) + _back(self, "shortcut", self.shortcut, dy)
 
     def __repr__(self) -> str:
         return f"Residual({self.body!r}, {self.shortcut!r})"
@@ -129,8 +129,8 @@ class Concat(Layer):
         self.branches = _by_name(branches)
 
     def children(self) -> dict[str, Layer]:
-        """Return the branches by name."""
-        return self.branches
+        """Return the branches by name, after those that a subclass has added."""
+        return _added(super().children(), "branches") | self.branches
 
     def forward(self, x: Array) -> Array:
         """Join what all branches make of x."""
@@ -144,14 +144,19 @@ class Concat(Layer):
     def backward(self, dy: Array) -> Array:
         """Give each branch its own channels of dy; x went into every branch, so their gradients add."""
         dx, start = None, 0
-        for branch, channels in zip(self.branches.values(), self.saved, strict=True):
-            part = branch.backward(dy[:, start : start + channels])
+        for (name, branch), channels in zip(self.branches.items(), self.saved, strict=True):
+            part = _back(self, name, branch, dy[:, start : start + channels])
             dx = part if dx is None else dx + part
             start += channels
         return dx
 
     def __repr__(self) -> str:
         return f"Concat({len(self.branches)} branches)"
+
+
+def _added(children: dict[str, Layer], own: str) -> dict[str, Layer]:
+    """Leave out what the container's own attribute holds."""
+    return {name: layer for name, layer in children.items() if not name.startswith(f"{own}.")}
 
 
 def _by_name(layers: tuple) -> dict[str, Layer]:
@@ -182,8 +187,23 @@ def _check_each_once(layers: Iterable[Layer]) -> None:
 
 def _run(container: Layer, name: str, layer: Layer, x: Array) -> Array:
     """Call a layer; an error on the way says where in the network it was."""
-    try:
+    with _placing(container, name):
         return layer(x)
+
+
+def _back(container: Layer, name: str, layer: Layer, dy: Array) -> Array:
+    """Go back through a layer; an error on the way says where in the network it was."""
+    with _placing(container, name):
+        dx = layer.backward(dy)
+        if dx is None:
+            raise ArgumentError(f"{layer!r}: backward returned None; is a return missing?")
+        return dx
+
+
+@contextmanager
+def _placing(container: Layer, name: str) -> Iterator[None]:
+    try:
+        yield
     except MinicnnError as error:
         error.add_note(f"(in layer {name!r} of {type(container).__name__})")
         raise

@@ -4,11 +4,11 @@ import math
 
 from minicnn import ops
 from minicnn.backend import Array, CounterRng
-from minicnn.errors import ArgumentError
+from minicnn.errors import ArgumentError, whole_number
 from minicnn.nn.init import Initialiser, he_normal
 from minicnn.nn.layer import Layer, check_input, naming
-from minicnn.nn.linear import new_bias, new_weight
-from minicnn.ops.geometry import PaddingLike, PairLike, check_padding, pair
+from minicnn.nn.parameter import new_vector, new_weight
+from minicnn.ops.geometry import PaddingLike, PairLike, check_padding, pair, settle_padding, short
 
 
 class Conv2d(Layer):
@@ -50,11 +50,9 @@ class Conv2d(Layer):
         init: Initialiser = he_normal,
         rng: CounterRng | None = None,
     ) -> None:
-        if min(in_channels, out_channels, groups) < 1:
-            raise ArgumentError(
-                f"Conv2d needs at least one channel in, one out and one group, "
-                f"not {in_channels}, {out_channels} and {groups}"
-            )
+        in_channels = whole_number("Conv2d: in_channels", in_channels)
+        out_channels = whole_number("Conv2d: out_channels", out_channels)
+        groups = whole_number("Conv2d: groups", groups)
         if in_channels % groups or out_channels % groups:
             raise ArgumentError(
                 f"Conv2d: {in_channels} channels in and {out_channels} out do not divide into {groups} groups"
@@ -67,19 +65,20 @@ class Conv2d(Layer):
         self.dilation = pair(dilation, "dilation")
         self.groups = groups
         self.weight = new_weight((out_channels, in_channels // groups, *self.kernel_size), init, rng)
-        self.bias = new_bias(out_channels) if bias else None
+        self.bias = new_vector(out_channels) if bias else None
 
     def forward(self, x: Array) -> Array:
         """x : (N, in_channels, H, W) -> y : (N, out_channels, oh, ow)"""
         check_input(self, x, ndim=4, channels=self.in_channels, like=self.weight.data)
         with naming(self):
-            y = ops.conv2d_forward(x, self.weight.data, self.bias.data if self.bias else None, **self._geometry())
+            y = ops.conv2d_forward(x, self.weight.data, self.bias.data if self.bias else None, **self._geometry(x))
         self.saved = x
         return y
 
     def backward(self, dy: Array) -> Array:
         """dy : (N, out_channels, oh, ow) -> dx : (N, in_channels, H, W)"""
-        dx, dw, db = ops.conv2d_backward(dy, self.saved, self.weight.data, **self._geometry())
+        x = self.saved
+        dx, dw, db = ops.conv2d_backward(dy, x, self.weight.data, **self._geometry(x))
         self.weight.add_grad(dw)
         if self.bias:
             self.bias.add_grad(db)
@@ -94,8 +93,11 @@ class Conv2d(Layer):
         spread = (d * (k - 1) + 1 for k, d in zip(self.kernel_size, self.dilation, strict=True))
         return (*spread, *self.stride)  # type: ignore[return-value]
 
-    def _geometry(self) -> dict:
-        return {"stride": self.stride, "padding": self.padding, "dilation": self.dilation, "groups": self.groups}
+    def _geometry(self, x: Array) -> dict:
+        """Return what the operation is told: stride and dilation as pairs, padding too unless it is lopsided."""
+        geometry = {"stride": self.stride, "dilation": self.dilation}
+        padding = settle_padding(self.padding, size=x.shape[2:], kernel=self.kernel_size, **geometry)
+        return {**geometry, "padding": padding, "groups": self.groups}
 
     def __repr__(self) -> str:
         options = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "groups": 1}
@@ -106,8 +108,3 @@ class Conv2d(Layer):
         )
         bias = "" if self.bias else ", bias=False"
         return f"Conv2d({self.in_channels}, {self.out_channels}, {short(self.kernel_size)}{shown}{bias})"
-
-
-def short(value: object) -> str:
-    """Write (3, 3) as 3, for messages."""
-    return repr(value[0]) if isinstance(value, tuple) and len(set(value)) == 1 else repr(value)

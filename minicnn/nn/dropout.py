@@ -29,7 +29,7 @@ class Dropout(Layer):
         """Drop in training, pass on in evaluation."""
         check_input(self, x)
         if not self.training or self.p == 0:
-            self.saved = "nothing was dropped"
+            self.saved = None  # nothing was dropped
             return x
         y, self.saved = ops.dropout_forward(x, p=self.p, key=self.rng.next_key())
         return y
@@ -37,7 +37,7 @@ class Dropout(Layer):
     def backward(self, dy: Array) -> Array:
         """Give gradient to what was kept."""
         mask = self.saved
-        return dy if isinstance(mask, str) else ops.dropout_backward(dy, mask, p=self.p)
+        return dy if mask is None else ops.dropout_backward(dy, mask, p=self.p)
 
     def __repr__(self) -> str:
         return f"Dropout({self.p})"

@@ -22,61 +22,10 @@ from typing import Any, Self
 import numpy as np
 
 from minicnn.backend import Array, CounterRng, array_module, to_backend, to_host
-from minicnn.errors import CheckpointError, DTypeError, ShapeError, listed
-from minicnn.nn.memory import Remembers
+from minicnn.errors import ArgumentError, CheckpointError, DTypeError, ShapeError, listed
+from minicnn.nn.memory import Nothing, Remembers
+from minicnn.nn.parameter import Buffer, Parameter, Parameters
 from minicnn.nn.summary import Summary, summarise
-
-
-class Parameter:
-    """An array that is trained.
-
-    Attributes
-    ----------
-    data : array
-        The values.
-    grad : array or None
-        The sum of the gradients since `zero_grad()`; None if there has been none.
-    frozen : bool
-        A frozen parameter gets no gradient, and optimizers leave it alone.
-    """
-
-    def __init__(self, data: Array) -> None:
-        self.data = data
-        self.grad: Array | None = None
-        self.frozen = False
-
-    def add_grad(self, grad: Array) -> None:
-        """Add to the gradient, unless frozen. Raises `ShapeError` if the shape is not the parameter's."""
-        if self.frozen:
-            return
-        if grad.shape != self.data.shape:
-            raise ShapeError(f"a gradient of shape {grad.shape} for a parameter of shape {self.data.shape}")
-        self.grad = grad if self.grad is None else self.grad + grad
-
-    def zero_grad(self) -> None:
-        """Forget the gradient."""
-        self.grad = None
-
-    def __repr__(self) -> str:
-        return f"Parameter(shape={self.data.shape}, dtype={self.data.dtype}{', frozen' if self.frozen else ''})"
-
-
-class Buffer:
-    """An array that belongs to a layer's state but is not trained, such as a running mean."""
-
-    def __init__(self, data: Array) -> None:
-        self.data = data
-
-    def __repr__(self) -> str:
-        return f"Buffer(shape={self.data.shape}, dtype={self.data.dtype})"
-
-
-class Parameters(list[Parameter]):
-    """A model's parameters in order, each once; `names` holds their dotted names."""
-
-    def __init__(self, named: Mapping[str, Parameter]) -> None:
-        super().__init__(named.values())
-        self.names = list(named)
 
 
 class Layer(Remembers):
@@ -101,6 +50,13 @@ class Layer(Remembers):
     def __call__(self, x: Array) -> Array:
         """Run the forward pass, then show layer, input and output to the hooks."""
         y = self.forward(x)
+        if y is None:
+            raise ArgumentError(f"{self!r}: forward returned None; is a return missing?")
+        if getattr(x, "dtype", None) != y.dtype and y.dtype.kind == "f":
+            raise DTypeError(
+                f"{self!r}: forward made {y.dtype} of {x.dtype}; are its parameters or other arrays {y.dtype}? "
+                "np.zeros(..., dtype=x.dtype), for one, makes arrays of x's type"
+            )
         for _, hook in self._hooks:
             hook(self, x, y)
         return y
@@ -119,13 +75,10 @@ class Layer(Remembers):
 
     def children(self) -> dict[str, "Layer"]:
         """Return the layers directly inside this one, by name."""
-        found: dict[str, Layer] = {}
-        for name, value in vars(self).items():
-            if isinstance(value, Layer):
-                found[name] = value
-            elif isinstance(value, list | tuple):
-                found.update({f"{name}.{i}": item for i, item in enumerate(value) if isinstance(item, Layer)})
-        return found
+        return {name: value for name, value in self._members() if isinstance(value, Layer)}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
 
     def named_layers(self, prefix: str = "") -> Iterator[tuple[str, "Layer"]]:
         """Walk over this layer (named "" or the prefix) and all layers inside it, with their dotted names."""
@@ -155,9 +108,21 @@ class Layer(Remembers):
         """Return the parameters as a list that knows their names; it is what an optimizer takes."""
         return Parameters(self.named_parameters())
 
+    def _members(self) -> Iterator[tuple[str, Any]]:
+        """Walk over the attributes, and over the entries of lists, tuples and dicts among them."""
+        for name, value in vars(self).items():
+            if name.startswith("_") or name == "saved":
+                continue
+            if isinstance(value, list | tuple):
+                yield from ((f"{name}.{i}", item) for i, item in enumerate(value))
+            elif isinstance(value, dict):
+                yield from ((f"{name}.{key}", item) for key, item in value.items())
+            else:
+                yield name, value
+
     def _named(self, kind: type) -> Iterator[tuple[str, Any]]:
         for path, layer in self.named_layers():
-            for name, value in vars(layer).items():
+            for name, value in layer._members():
                 if isinstance(value, kind):
                     yield (f"{path}.{name}" if path else name), value
 
@@ -202,7 +167,7 @@ class Layer(Remembers):
         for buffer in self.named_buffers().values():
             buffer.data = function(buffer.data)
         for _, layer in self.named_layers():
-            layer._saved = None  # what was kept for a backward pass is of the old kind
+            layer._saved = Nothing  # what was kept for a backward pass is of the old kind
         return self
 
     def state_dict(self) -> dict[str, np.ndarray]:
@@ -219,6 +184,11 @@ class Layer(Remembers):
         CheckpointError
             If a shape differs or, when strict, a name is missing or not expected. The model then stays as it was.
         """
+        if not isinstance(state, Mapping):
+            raise CheckpointError(
+                f"load_state_dict takes names and arrays, as state_dict() gives them, not a {type(state).__name__}; "
+                "minicnn.train.load_weights(model, path) reads a file"
+            )
         own = self._state()
         given = {name: _as_numbers(name, value) for name, value in state.items()}
         missing = [name for name in own if name not in given]
@@ -245,7 +215,7 @@ class Layer(Remembers):
         found: dict[str, Parameter | Buffer] = {}
         for path, layer in self.named_layers():
             for kind in (Parameter, Buffer):
-                for name, value in vars(layer).items():
+                for name, value in layer._members():
                     if isinstance(value, kind):
                         found[f"{path}.{name}" if path else name] = value
         return found
@@ -263,15 +233,17 @@ class Layer(Remembers):
     def summary(self, input_shape: tuple[int, ...]) -> Summary:
         """Return a printable table of layers, output shapes, parameters, multiply-adds and receptive fields.
 
-        input_shape : one input's shape, without the batch, such as (1, 28, 28)
+        input_shape : one input's shape, without the batch axis, such as (1, 28, 28)
         """
+        if not isinstance(input_shape, tuple | list):
+            raise ArgumentError(f"summary takes one input's shape, such as (1, 28, 28), not {input_shape!r}")
         return summarise(self, input_shape)
 
 
 def _as_numbers(name: str, value: Any) -> np.ndarray:
     """Return an entry of a state as an array of numbers. Raises `CheckpointError` if it is none."""
     try:
-        array = np.asarray(value)
+        array = np.asarray(to_host(value))
     except (TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"the entry {name!r} is no array: {error}") from None
     if array.dtype.kind not in "fiub":
@@ -307,11 +279,9 @@ def check_input(
         If axes or channels are wrong.
     """
     dtype = getattr(x, "dtype", None)
-    if dtype is None or dtype.kind != "f" or dtype.itemsize < 4:
-        what = f"dtype {dtype}" if dtype is not None else f"a {type(x).__name__}"
-        raise DTypeError(
-            f"{layer!r}: x is {what}, expected an array of float32 or float64; x.astype(np.float32) makes one"
-        )
+    if dtype not in (np.float32, np.float64):
+        what = f"dtype {dtype}" if hasattr(dtype, "kind") else f"a {type(x).__name__}"
+        raise DTypeError(f"{layer!r}: x is {what}, expected an array of float32 or float64: x.astype(np.float32)")
     if like is not None and dtype != like.dtype:
         raise DTypeError(
             f"{layer!r}: x is {dtype} but the weights are {like.dtype}; "
@@ -320,13 +290,15 @@ def check_input(
     allowed = ndim if isinstance(ndim, tuple) else (x.ndim if ndim is None else ndim,)
     if x.ndim not in allowed:
         hint = "; put a Flatten before it" if allowed == (2,) and x.ndim > 2 else ""
-        hint = "; one image needs its batch axis, x[None]" if 4 in allowed and x.ndim == 3 else hint
+        if 4 in allowed and x.ndim == 3:
+            hint = "; grey images need their channel axis, x[:, None], and one image its batch axis, x[None]"
         axes = " or ".join(_AXES[n] for n in allowed)
         raise ShapeError(f"{layer!r}: x has shape {x.shape}, expected {axes}{hint}")
     if channels is not None and x.shape[1] != channels:
         unit = "channel" if x.ndim > 2 else "feature"
         plural = "" if x.shape[1] == 1 else "s"
-        raise ShapeError(f"{layer!r}: x has {x.shape[1]} {unit}{plural}, expected {channels} (x shape {x.shape})")
+        hint = "; channels come first: x.transpose(0, 3, 1, 2)" if x.ndim == 4 and x.shape[3] == channels else ""
+        raise ShapeError(f"{layer!r}: x has {x.shape[1]} {unit}{plural}, expected {channels} (x shape {x.shape}){hint}")
 
 
 _AXES = {2: "(N, features)", 3: "(N, C, L)", 4: "(N, C, H, W)"}

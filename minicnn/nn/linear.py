@@ -2,13 +2,12 @@
 
 import math
 
-import numpy as np
-
 from minicnn import ops
-from minicnn.backend import Array, CounterRng, default_rng, to_backend
-from minicnn.errors import ArgumentError
+from minicnn.backend import Array, CounterRng
+from minicnn.errors import whole_number
 from minicnn.nn.init import Initialiser, he_normal
-from minicnn.nn.layer import Layer, Parameter, check_input
+from minicnn.nn.layer import Layer, check_input
+from minicnn.nn.parameter import new_vector, new_weight
 
 
 class Linear(Layer):
@@ -37,14 +36,10 @@ class Linear(Layer):
         init: Initialiser = he_normal,
         rng: CounterRng | None = None,
     ) -> None:
-        if in_features < 1 or out_features < 1:
-            raise ArgumentError(
-                f"Linear needs at least one number in and one out, not {in_features} and {out_features}"
-            )
-        self.in_features = in_features
-        self.out_features = out_features
-        self.weight = new_weight((out_features, in_features), init, rng)
-        self.bias = new_bias(out_features) if bias else None
+        self.in_features = whole_number("Linear: in_features", in_features)
+        self.out_features = whole_number("Linear: out_features", out_features)
+        self.weight = new_weight((self.out_features, self.in_features), init, rng)
+        self.bias = new_vector(self.out_features) if bias else None
 
     def forward(self, x: Array) -> Array:
         """x : (N, in_features) -> y : (N, out_features)"""
@@ -87,14 +82,3 @@ class Flatten(Layer):
 
     def __repr__(self) -> str:
         return "Flatten()"
-
-
-def new_weight(shape: tuple[int, ...], init: Initialiser, rng: CounterRng | None) -> Parameter:
-    """Return a float32 parameter that starts as `init` says, on the backend in use."""
-    values = init(shape, rng if rng is not None else default_rng())
-    return Parameter(to_backend(np.asarray(values, dtype=np.float32)))
-
-
-def new_bias(size: int, value: float = 0.0) -> Parameter:
-    """Return a float32 vector that starts at one value, on the backend in use."""
-    return Parameter(to_backend(np.full(size, value, dtype=np.float32)))

@@ -84,9 +84,10 @@ class CrossEntropyLoss(Loss):
         self._check_kind("labels", labels, "iu", f"integers from 0 to {classes - 1}")
         if logits.ndim < 2 or labels.shape != (logits.shape[0], *logits.shape[2:]):
             expected = (logits.shape[0], *logits.shape[2:]) if logits.ndim > 1 else "one label a row"
-            raise ShapeError(
-                f"{self!r}: labels have shape {labels.shape}, expected {expected} for logits of shape {logits.shape}"
-            )
+            hint = "; one-hot labels: labels.argmax(axis=1)" if labels.shape == logits.shape else ""
+            hint = "; labels.reshape(-1) takes the last axis away" if labels.shape == (len(logits), 1) else hint
+            both = f"labels have shape {labels.shape}, expected {expected} for logits of shape {logits.shape}"
+            raise ShapeError(f"{self!r}: {both}{hint}")
         if self.weight is not None and len(self.weight) != classes:
             raise ShapeError(f"{self!r}: {len(self.weight)} class weights for {classes} classes")
         if labels.size == 0:
@@ -94,15 +95,16 @@ class CrossEntropyLoss(Loss):
         if isinstance(labels, np.ndarray):  # on a GPU, looking at values would make it wait
             wrong = np.flatnonzero((labels < 0) | (labels >= classes))
             if wrong.size:
+                hint = "; labels that begin with 1: subtract 1" if labels.min() == 1 and labels.max() == classes else ""
                 raise DataError(
                     f"{self!r}: label {labels.reshape(-1)[wrong[0]]} at position {wrong[0]} is out of range; "
-                    f"{classes} outputs have labels from 0 to {classes - 1}"
+                    f"{classes} outputs have labels from 0 to {classes - 1}{hint}"
                 )
 
     def _check_kind(self, name: str, values: Array, kinds: str, expected: str) -> None:
         dtype = getattr(values, "dtype", None)
-        if dtype is None or dtype.kind not in kinds:
-            what = f"a {type(values).__name__}" if dtype is None else str(dtype)
+        if getattr(dtype, "kind", None) not in tuple(kinds) or dtype == np.float16:
+            what = str(dtype) if hasattr(dtype, "kind") else f"a {type(values).__name__}"
             raise DTypeError(f"{self!r}: {name} are {what}, expected {expected}")
 
     def __repr__(self) -> str:

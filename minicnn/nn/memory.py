@@ -5,16 +5,20 @@ from typing import Any
 from minicnn.errors import BackwardError
 
 
+class Nothing:
+    """Stands for what has not been saved yet; None may be saved."""
+
+
 class Remembers:
     """Something that keeps in `self.saved` what its backward pass will need, and says so when there is nothing."""
 
-    _saved: Any = None
+    _saved: Any = Nothing
 
     @property
     def saved(self) -> Any:
-        """What the last forward pass kept. Raises `BackwardError` if there was none."""
-        if self._saved is None:
-            raise BackwardError(f"{self!r}: backward was called before forward, so there is nothing to go back through")
+        """What the last forward pass kept. Raises `BackwardError` if it kept nothing, or there was none."""
+        if self._saved is Nothing:
+            raise BackwardError(f"{self!r}: backward was called before forward, or forward kept nothing in self.saved")
         return self._saved
 
     @saved.setter

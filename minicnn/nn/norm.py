@@ -13,9 +13,9 @@ import numpy as np
 
 from minicnn import ops
 from minicnn.backend import Array, array_module, to_backend
-from minicnn.errors import ArgumentError, ShapeError
-from minicnn.nn.layer import Buffer, Layer, check_input
-from minicnn.nn.linear import new_bias
+from minicnn.errors import ArgumentError, ShapeError, whole_number
+from minicnn.nn.layer import Layer, check_input
+from minicnn.nn.parameter import Buffer, new_vector
 
 
 class BatchNorm2d(Layer):
@@ -41,8 +41,7 @@ class BatchNorm2d(Layer):
     allowed_axes: tuple[int, ...] = (4,)
 
     def __init__(self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1) -> None:
-        if num_features < 1:
-            raise ArgumentError(f"{type(self).__name__} needs at least one channel, not {num_features}")
+        num_features = whole_number(f"{type(self).__name__}: num_features", num_features)
         if eps <= 0:
             raise ArgumentError(f"{type(self).__name__}: eps must be positive, not {eps}")
         if momentum is not None and not 0 <= momentum <= 1:
@@ -50,8 +49,8 @@ class BatchNorm2d(Layer):
         self.num_features = num_features
         self.eps = eps
         self.momentum = momentum
-        self.weight = new_bias(num_features, 1.0)
-        self.bias = new_bias(num_features)
+        self.weight = new_vector(num_features, 1.0)
+        self.bias = new_vector(num_features)
         self.running_mean = Buffer(to_backend(np.zeros(num_features, dtype=np.float32)))
         self.running_var = Buffer(to_backend(np.ones(num_features, dtype=np.float32)))
         self.num_batches_tracked = Buffer(np.array(0, dtype=np.int64))
@@ -62,7 +61,7 @@ class BatchNorm2d(Layer):
         if not self.training:
             mean = self.running_mean.data
             inv_std = 1 / array_module(x).sqrt(self.running_var.data + self.eps)
-            self.saved = x, mean, inv_std, ops.batch_norm_inference_backward
+            self.saved = x, mean, inv_std, False
             return ops.batch_norm_inference_forward(x, self.weight.data, self.bias.data, mean, inv_std)
         if x.size // self.num_features < 2:
             raise ShapeError(
@@ -70,13 +69,14 @@ class BatchNorm2d(Layer):
                 "use a larger batch, or model.eval()"
             )
         y, mean, inv_std = ops.batch_norm_forward(x, self.weight.data, self.bias.data, eps=self.eps)
-        self.saved = x, mean, inv_std, ops.batch_norm_backward
+        self.saved = x, mean, inv_std, True
         self._update_running(mean, inv_std, x.size // self.num_features)
         return y
 
     def backward(self, dy: Array) -> Array:
         """dy and dx have the shape of x."""
-        x, mean, inv_std, backward = self.saved
+        x, mean, inv_std, of_the_batch = self.saved
+        backward = ops.batch_norm_backward if of_the_batch else ops.batch_norm_inference_backward
         dx, dgamma, dbeta = backward(dy, x, self.weight.data, mean, inv_std)
         self.weight.add_grad(dgamma)
         self.bias.add_grad(dbeta)

@@ -5,7 +5,7 @@ Convolution and pooling share one picture. A kernel of kh x kw positions slides 
 
     oh = floor((h + top + bottom - dilation_h * (kh - 1) - 1) / stride_h) + 1        (and ow alike)
 
-Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", 2016, relationships 6 and 13.
+Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", 2016, relationships 6 and 15.
 """
 
 from collections.abc import Iterator
@@ -29,6 +29,11 @@ def pair(value: PairLike, name: str, *, least: int = 1) -> Pair:
     if min(both) < least:
         raise ArgumentError(f"{name} must be at least {least}, not {value!r}")
     return int(both[0]), int(both[1])
+
+
+def short(value: object) -> str:
+    """Write (3, 3) as 3, for messages."""
+    return repr(value[0]) if isinstance(value, tuple) and len(set(value)) == 1 else repr(value)
 
 
 def check_padding(padding: PaddingLike) -> PaddingLike:
@@ -61,6 +66,14 @@ def resolve_padding(
         total = max((outputs - 1) * s + d * (k - 1) + 1 - length, 0)
         sides.append((total // 2, total - total // 2))
     return sides[0], sides[1]
+
+
+def settle_padding(
+    padding: PaddingLike, *, size: Pair, kernel: PairLike, stride: PairLike = 1, dilation: PairLike = 1
+) -> PaddingLike:
+    """Return the padding as a pair (vertical, horizontal), unless "same" needs more on one side than on the other."""
+    (top, bottom), (left, right) = resolve_padding(padding, size=size, kernel=kernel, stride=stride, dilation=dilation)
+    return (top, left) if (top, left) == (bottom, right) else padding
 
 
 def output_size(size: Pair, *, kernel: PairLike, stride: PairLike = 1, pads: Pads, dilation: PairLike = 1) -> Pair:

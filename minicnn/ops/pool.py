@@ -123,7 +123,7 @@ def pool_windows(
     stride = kernel if stride is None else pair(stride, "stride")
     size = (shape[2], shape[3])
     pads = resolve_padding(padding, size=size, kernel=kernel, stride=stride)
-    if isinstance(padding, int | tuple | list) and any(p[0] > k // 2 for p, k in zip(pads, kernel, strict=True)):
+    if not isinstance(padding, str) and any(p[0] > k // 2 for p, k in zip(pads, kernel, strict=True)):
         raise ArgumentError(f"padding {padding} is more than half of the pooling kernel {kernel}")
     return kernel, stride, pads, output_size(size, kernel=kernel, stride=stride, pads=pads)
 

@@ -1,8 +1,8 @@
 """One step of an optimizer for one parameter.
 
-These operations are the exception to the rule that inputs are never written to: the parameter and its slots (velocity,
-moments) are handed over, a filling may reuse their memory, and the caller goes on with what is returned. The gradient
-is not written to. All arrays of one call have the parameter's shape.
+These operations are the exception to the rule that inputs are never written to: the parameter and what is remembered
+of it (velocity, moments) are handed over, a filling may reuse their memory, and the caller goes on with what is
+returned. The gradient is not written to. All arrays of one call have the parameter's shape.
 """
 
 from minicnn.backend import Array, array_module, slot

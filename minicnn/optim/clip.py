@@ -1,5 +1,6 @@
 """Gradient clipping: one wild batch must not throw the weights away."""
 
+import functools
 from collections.abc import Iterable
 
 from minicnn.backend import Array, array_module
@@ -19,7 +20,9 @@ def clip_grad_norm(parameters: Iterable[Parameter], max_norm: float) -> Array | 
     if not with_grad:
         return 0.0
     xp = array_module(with_grad[0][1])
-    length = xp.sqrt(sum((grad * grad).sum() for _, grad in with_grad))
+    largest = functools.reduce(xp.maximum, (xp.abs(grad).max() for _, grad in with_grad if grad.size))
+    unit = xp.where(largest > 0, largest, 1)  # squares of large numbers overflow, squares of shares do not
+    length = unit * xp.sqrt(sum(((grad / unit) ** 2).sum() for _, grad in with_grad))
     factor = xp.minimum(float(max_norm) / (length + 1e-6), 1)
     for parameter, grad in with_grad:
         parameter.grad = grad * factor

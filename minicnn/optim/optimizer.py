@@ -42,7 +42,7 @@ class Optimizer:
         for name, parameter in self.parameters.items():
             if parameter.grad is None or parameter.frozen:
                 continue
-            memory = self.memory.setdefault(name, {"step": 0})
+            memory = self.memory[name] = self._placed(name, self.memory.get(name, {"step": 0}))
             memory["step"] += 1
             self.update(parameter, parameter.grad, memory)
 
@@ -65,8 +65,8 @@ class Optimizer:
         return {
             "hyperparameters": self.settings(),
             "memory": {
-                name: {what: value if what == "step" else np.array(to_host(value)) for what, value in slots.items()}
-                for name, slots in self.memory.items()
+                name: {what: value if what == "step" else np.array(to_host(value)) for what, value in kept.items()}
+                for name, kept in self.memory.items()
             },
         }
 
@@ -78,20 +78,32 @@ class Optimizer:
                 f"this is no state of {type(self).__name__}: it has {listed(hyperparameters)}, "
                 f"expected {listed(self.hyperparameters)}"
             )
-        for name, slots in memory.items():
+        for name, kept in memory.items():
             if name not in self.parameters:
                 raise CheckpointError(f"the optimizer's state has a parameter {name!r} that this model lacks")
             shape = self.parameters[name].data.shape
-            if any(what != "step" and value.shape != shape for what, value in slots.items()):
+            if any(what != "step" and value.shape != shape for what, value in kept.items()):
                 raise CheckpointError(f"the optimizer's state of {name!r} is not of the parameter's shape {shape}")
         for name, value in hyperparameters.items():
             setattr(self, name, value)
-        self.memory = {name: self._placed(name, slots) for name, slots in memory.items()}
+        self.memory = {
+            name: self._placed(
+                name, {what: int(v) if what == "step" else np.array(to_host(v)) for what, v in kept.items()}
+            )
+            for name, kept in memory.items()
+        }
 
-    def _placed(self, name: str, slots: Mapping[str, Any]) -> dict[str, Any]:
-        """Copy remembered arrays to where the parameter lives."""
-        xp = array_module(self.parameters[name].data)
-        return {what: int(value) if what == "step" else xp.array(value) for what, value in slots.items()}
+    def _placed(self, name: str, memory: Mapping[str, Any]) -> dict[str, Any]:
+        """Bring remembered arrays to the parameter's device and dtype, which may have changed since."""
+        data = self.parameters[name].data
+        fits = all(what == "step" or (type(v) is type(data) and v.dtype == data.dtype) for what, v in memory.items())
+        if fits and isinstance(memory, dict):
+            return memory
+        xp = array_module(data)
+        return {
+            what: value if what == "step" else xp.asarray(to_host(value)).astype(data.dtype)
+            for what, value in memory.items()
+        }
 
 
 def _by_name(parameters: ParametersLike) -> dict[str, Parameter]:

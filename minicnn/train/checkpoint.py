@@ -17,6 +17,7 @@ import numpy as np
 
 from minicnn.backend import CounterRng
 from minicnn.errors import CheckpointError
+from minicnn.nn import Layer
 from minicnn.train.files import replace_file
 from minicnn.train.history import History
 
@@ -45,6 +46,8 @@ def save_checkpoint(trainer: "Trainer", path: str | Path) -> None:
         "optimizer_steps": steps,
         "rngs": {name: [rng.seed, rng.stream, rng.step] for name, rng in trainer.rngs().items()},
         "test_set_openings": trainer.test_set_openings,
+        "examples": trainer.images_per_epoch,
+        "batch_size": trainer.batch_size,
     }
     _write(Path(path), arrays, meta)
 
@@ -84,8 +87,11 @@ def load_checkpoint(trainer: "Trainer", path: str | Path) -> None:
     rngs = trainer.rngs()
     if set(rngs) != set(meta["rngs"]):
         raise CheckpointError(f"{path} is of another model: it keeps random counters for {sorted(meta['rngs'])}")
+    for name, now in (("examples", trainer.images_per_epoch), ("batch_size", trainer.batch_size)):
+        if now and meta[name] and now != meta[name]:
+            raise CheckpointError(f"{path} was written with {name} {meta[name]}, this training has {now}")
     before = trainer.model.state_dict()
-    _load_model(trainer, arrays, path)
+    _load_model(trainer.model, arrays, path)
     try:
         trainer.optimizer.load_state_dict({"hyperparameters": meta["hyperparameters"], "memory": memory})
     except CheckpointError:
@@ -95,13 +101,16 @@ def load_checkpoint(trainer: "Trainer", path: str | Path) -> None:
         _set(rngs[name], seed, stream, step)
     trainer.epoch = meta["epoch"]
     trainer.history = History(meta["history"])
-    trainer.test_set_openings = list(meta["test_set_openings"])
+    trainer.inherit_openings(meta["test_set_openings"])
 
 
-def load_weights(trainer: "Trainer", path: str | Path) -> None:
-    """Take parameters and buffers alone from a checkpoint or a file of weights. Raises `CheckpointError` as above."""
+def load_weights(model: Layer, path: str | Path) -> None:
+    """Give a model the parameters and buffers in a checkpoint or in `best.npz`.
+
+    Raises `CheckpointError` if the file is missing, damaged or of another model; the model then stays as it was.
+    """
     arrays, _ = read_checkpoint(path)
-    _load_model(trainer, arrays, path)
+    _load_model(model, arrays, path)
 
 
 def read_checkpoint(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -122,10 +131,10 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, 
     return arrays, meta
 
 
-def _load_model(trainer: "Trainer", arrays: dict[str, np.ndarray], path: str | Path) -> None:
+def _load_model(model: Layer, arrays: dict[str, np.ndarray], path: str | Path) -> None:
     state = {name.removeprefix("model/"): value for name, value in arrays.items() if name.startswith("model/")}
     try:
-        trainer.model.load_state_dict(state)
+        model.load_state_dict(state)
     except CheckpointError as error:
         raise CheckpointError(f"{path} is of another model: {error}") from None
 
@@ -136,6 +145,6 @@ def _set(rng: CounterRng, seed: int, stream: int, step: int) -> None:
 
 def _write(path: Path, arrays: dict[str, np.ndarray], meta: dict[str, Any]) -> None:
     def write(file: BinaryIO) -> None:
-        np.savez(file, allow_pickle=False, meta=np.array(json.dumps(meta)), **arrays)
+        np.savez(file, **{"meta": np.array(json.dumps(meta)), **arrays})  # type: ignore[arg-type]
 
     replace_file(path, write)

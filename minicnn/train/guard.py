@@ -12,7 +12,7 @@ from minicnn.backend import Array, array_module, to_host
 from minicnn.errors import NonFiniteError
 from minicnn.nn import Layer, Parameter
 
-ADVICE = "a lower learning rate, clip_norm=1.0 or normalised inputs usually mend it"
+ADVICE = "a lower learning rate, clip_norm=1.0 or normalised inputs usually mend it, unless that layer has a mistake"
 
 
 class Guard:
@@ -34,9 +34,13 @@ class Guard:
     def check_loss(self, loss: Array) -> None:
         """Raise `NonFiniteError` if the loss is not finite, naming the first layer whose output is not."""
         if self.on_host and not np.isfinite(loss):
-            where = self._first_in_forward()
-            self._restore_buffers()
-            raise NonFiniteError(f"{self.when}: the loss is {float(loss)}; {where}; {ADVICE}")
+            raise self.error(float(loss))
+
+    def error(self, loss: float) -> NonFiniteError:
+        """Return the error that says where a loss that is not finite comes from; the model's buffers are put back."""
+        where = self._first_in_forward()
+        self._restore_buffers()
+        return NonFiniteError(f"{self.when}: the loss is {loss}; {where}; {ADVICE}")
 
     def check_gradients(self) -> None:
         """Raise `NonFiniteError` if a gradient is not finite; gradients flow backwards, so the last one arose first."""

@@ -17,6 +17,7 @@ class ProgressBar(Callback):
             total=self.trainer.images_per_epoch,
             desc=f"epoch {epoch:{width}}/{self.trainer.last_epoch}",
             unit=" images",
+            bar_format="{desc} |{bar:10}| {rate_fmt} {remaining} left{postfix}",
             disable=None,  # None: shown on a terminal only
             dynamic_ncols=True,
         )

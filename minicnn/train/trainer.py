@@ -5,6 +5,7 @@ for every epoch:
     evaluate on the validation set, tell the callbacks
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 
 from minicnn.backend import Array, CounterRng, backend_of, default_rng, get_backend, to_backend, to_host
 from minicnn.data import DataLoader, SealedDataset
-from minicnn.data.dataset import as_dataset
+from minicnn.data.dataset import ArrayDataset, as_dataset, checked_inputs
 from minicnn.errors import ArgumentError, CheckpointError, DataError, whole_number
 from minicnn.metrics import accuracy_score
 from minicnn.nn import CrossEntropyLoss, Layer, Loss, evaluating
@@ -74,11 +75,12 @@ class Trainer:
         clip_norm: float | None = None,
         rng: CounterRng | None = None,
     ) -> None:
-        self.model = model
-        self.loss = loss if loss is not None else CrossEntropyLoss()
+        self.model = _expect(Layer, model, "model")
+        self.loss: Loss = _expect(Loss, loss if loss is not None else CrossEntropyLoss(), "loss")
         self.optimizer = optimizer if optimizer is not None else Adam(model.parameters())
+        _expect(Optimizer, self.optimizer, "optimizer")
         default_metrics: dict[str, Metric] = {"accuracy": accuracy} if isinstance(self.loss, CrossEntropyLoss) else {}
-        self.metrics = dict(metrics) if metrics is not None else default_metrics
+        self.metrics = dict(_expect(Mapping, metrics, "metrics")) if metrics is not None else default_metrics
         self.clip_norm = clip_norm
         self.rng = rng if rng is not None else default_rng()
         self.epoch = 0
@@ -86,7 +88,8 @@ class Trainer:
         self.stop_reason: str | None = None
         self.test_set_openings: list[str] = []
         self.checkpoint: Checkpoint | None = None
-        self.last_epoch = self.images_per_epoch = self.batch_images = 0
+        self.last_epoch = self.images_per_epoch = self.batch_size = self.batch_images = 0
+        self._inherited_openings: list[str] = []  # by earlier processes of this run, not yet told to a test set
 
     # Training
 
@@ -100,6 +103,7 @@ class Trainer:
         callbacks: Sequence[Callback] = (),
         out: str | Path | None = None,
         resume: bool = False,
+        drop_last: bool = False,
         verbose: bool = True,
     ) -> History:
         """Train for a number of epochs and return the history.
@@ -119,13 +123,15 @@ class Trainer:
         resume : bool
             Go on from the checkpoint in `out`, if there is one. The run then ends with the same bits as one that was
             never interrupted.
+        drop_last : bool
+            Leave out the last batch of an epoch if it is not full.
         verbose : bool
             Show a progress bar, where there is a terminal.
 
         Raises
         ------
         ArgumentError, DataError
-            If an argument makes no sense, or `train` is a sealed test set.
+            If an argument makes no sense, `train` is a sealed test set, or the optimizer is that of another model.
         OutputError
             If `out` cannot be written to.
         CheckpointError
@@ -134,16 +140,19 @@ class Trainer:
             If a NaN or an infinity arises; the message names the layer where it first did.
         """
         epochs = whole_number("epochs", epochs)
+        for callback in callbacks:
+            _expect(Callback, callback, "callback")
+        self._check_optimizer()
         train, validation = self._open_for_training(train), self._open_for_training(validation)
-        loader = DataLoader(train, batch_size, shuffle=True, rng=self.rng, backend=self._backend())
+        loader = DataLoader(train, batch_size, shuffle=True, drop_last=drop_last, rng=self.rng, backend=self._backend())
+        self.images_per_epoch = len(loader) * loader.batch_size if drop_last else len(train)
+        self.batch_size = loader.batch_size
         self.last_epoch = self.epoch + epochs
         if self._begin_run(out, resume):
             self.last_epoch = epochs
-        self.images_per_epoch = len(train)
         self.stop_reason = None
-        watchers = [ProgressBar()] if verbose else []
-        watchers += [self.checkpoint] if self.checkpoint else []  # type: ignore[list-item]
-        watchers += callbacks  # type: ignore[arg-type]
+        # The checkpoint comes last: what callbacks change at the end of an epoch, such as the learning rate, is in it.
+        watchers = [*([ProgressBar()] if verbose else []), *callbacks, *([self.checkpoint] if self.checkpoint else [])]
         for callback in watchers:
             callback.trainer = self
         for callback in watchers:
@@ -196,6 +205,8 @@ class Trainer:
             for callback in callbacks:
                 callback.on_batch_end(batch, means)
         logs = dict(means)
+        if not math.isfinite(logs["loss"]):  # on a GPU this is the first look at the losses
+            raise Guard(self.model, self.optimizer.parameters, x, f"epoch {epoch}").error(logs["loss"])
         if validation is not None:
             logs |= {f"val_{name}": value for name, value in self._evaluate(validation, batch_size=256).items()}
         logs["lr"] = self.optimizer.lr
@@ -218,9 +229,9 @@ class Trainer:
 
     def predict(self, x: Any, *, batch_size: int = 256) -> np.ndarray:
         """Return the model's output for inputs x (N, ...), in evaluation mode, on the host: (N, K) for K classes."""
-        x = np.asarray(to_host(x)).astype(self._dtype(), copy=False)
-        if x.ndim == 0 or len(x) == 0:
-            raise DataError("there is nothing to predict: x is empty")
+        if isinstance(x, ArrayDataset | SealedDataset):
+            raise DataError("predict takes inputs, not a data set: predict(dataset.x)")
+        x = checked_inputs(to_host(x), self._dtype())
         batch_size = whole_number("batch_size", batch_size)
         with evaluating(self.model):
             pieces = (x[i : i + batch_size] for i in range(0, len(x), batch_size))
@@ -250,6 +261,20 @@ class Trainer:
 
     # Runs, seals and random counters
 
+    def inherit_openings(self, openings: list[str]) -> None:
+        """Take over what a checkpoint says of the test set; the next test set to be evaluated is told of it."""
+        self._inherited_openings = [opening for opening in openings if opening not in self.test_set_openings]
+        self.test_set_openings = list(openings)
+
+    def _check_optimizer(self) -> None:
+        own = {id(parameter) for parameter in self.model.parameters()}
+        given = {id(parameter) for parameter in self.optimizer.parameters.values()}
+        if own and not given <= own:
+            raise ArgumentError(
+                "the optimizer holds parameters that are not the model's; build it anew after the model: "
+                f"{type(self.optimizer).__name__}(model.parameters(), ...)"
+            )
+
     def rngs(self) -> dict[str, CounterRng]:
         """Return all sources of randomness of this training by name: the layers' own, and that of the data's order."""
         return {"order": self.rng, **{f"model/{name}": rng for name, rng in self.model.named_rngs().items()}}
@@ -272,7 +297,7 @@ class Trainer:
             return False
         checkpoint = Checkpoint(out)
         exists = checkpoint.path.exists()
-        own = self.checkpoint is not None and self.checkpoint.folder == checkpoint.folder
+        own = self.checkpoint is not None and self.checkpoint.folder.resolve() == checkpoint.folder.resolve()
         if exists and not resume and not own:
             raise CheckpointError(f"{checkpoint.path} exists: resume=True goes on from it; another folder begins anew")
         if exists and resume:
@@ -295,11 +320,19 @@ class Trainer:
 
     def _open_test_set(self, sealed: SealedDataset) -> Any:
         """Count the opening before anything is seen, and add those of an earlier process to the seal."""
-        earlier = self.test_set_openings
-        if sealed.seal.openings[: len(earlier)] != earlier:
-            sealed.seal.openings[:0] = earlier
+        sealed.seal.openings[:0] = self._inherited_openings
+        self._inherited_openings = []
         dataset = sealed.open(f"evaluated after epoch {self.epoch}")
         self.test_set_openings = list(sealed.seal.openings)
         if self.checkpoint is not None:
             save_openings(self, self.checkpoint.path)  # not the weights: they may be those of the middle of an epoch
         return dataset
+
+
+def _expect(kind: Any, value: Any, name: str) -> Any:
+    """Return the value. Raises `ArgumentError` unless it is of that kind, with a hint if it is a class."""
+    if isinstance(value, type) and issubclass(value, kind):
+        raise ArgumentError(f"{name} is the class {value.__name__}; build one: {value.__name__}(...)")
+    if not isinstance(value, kind):
+        raise ArgumentError(f"{name} must be a {kind.__name__}, not {value!r}")
+    return value

@@ -1,6 +1,8 @@
 """The slots: who runs when an operation is called, and what is said to a function that does not fit."""
 
+import copy
 import importlib
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -140,13 +142,87 @@ def test_a_name_like_no_other_is_answered_with_all_names():
 def test_a_function_with_the_wrong_arguments_is_refused_at_once():
     def backward(dy): ...
 
-    with pytest.raises(SlotError, match=r"backward\(dy\) does not fit the slot relu_backward\(dy.*y"):
+    with pytest.raises(SlotError, match=r"backward\(dy\) does not fit: the engine calls relu_backward\(dy, y\) -> dx"):
         plug(relu_backward=backward)
 
 
-def test_a_function_without_a_keyword_of_the_operation_is_refused():
-    with pytest.raises(SlotError, match="stride"):
-        plug(im2col=lambda x, *, kernel, padding, dilation: x)
+def test_a_function_without_a_keyword_that_has_no_default_is_refused():
+    with pytest.raises(SlotError, match="kernel"):
+        plug(im2col=lambda x, *, stride, padding, dilation: x)
+
+
+def test_keywords_that_have_a_default_may_be_left_out():
+    def mine(x, w, b, *, stride, padding):
+        return ops.conv2d_forward.body(x, w, b, stride=stride, padding=padding)
+
+    x, w = np.ones((1, 1, 3, 3)), np.ones((1, 1, 2, 2))
+    with plug(conv2d_forward=mine):
+        assert ops.conv2d_forward(x, w, None, stride=1, padding=0, dilation=1, groups=1).shape == (1, 1, 2, 2)
+
+
+def test_a_keyword_that_was_left_out_is_missed_when_it_matters():
+    with (
+        plug(conv2d_forward=lambda x, w, b, *, stride, padding: x),
+        pytest.raises(SlotError, match="does not take dilation, which is 2 here"),
+    ):
+        ops.conv2d_forward(np.ones((1, 1, 5, 5)), np.ones((1, 1, 2, 2)), None, stride=1, padding=0, dilation=2)
+
+
+def test_every_argument_arrives_also_those_that_the_caller_left_to_their_defaults():
+    seen = {}
+
+    def mine(dy, x, w, *, stride, padding, dilation, groups, need_dx):
+        seen.update(stride=stride, padding=padding, dilation=dilation, groups=groups, need_dx=need_dx)
+        return ops.conv2d_backward.body(dy, x, w)
+
+    with plug(conv2d_backward=mine):
+        ops.conv2d_backward(np.ones((1, 1, 2, 2)), np.ones((1, 1, 3, 3)), np.ones((1, 1, 2, 2)))
+    assert seen == {"stride": 1, "padding": 0, "dilation": 1, "groups": 1, "need_dx": True}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (lambda dx, dw, db: (dx, dw.transpose(1, 0, 2, 3), db), r"dw of shape \(2, 3, 2, 2\); expected \(3, 2, 2, 2\)"),
+        (lambda dx, dw, db: (dx, dw.astype(np.float32), db), "dw as float32; expected float64"),
+        (lambda dx, dw, db: (dx, dw, None), "None for db"),
+        (lambda dx, dw, db: (None, dw, db), "None for dx"),
+    ],
+)
+def test_results_that_are_not_like_their_arguments_are_refused(wrong, words):
+    def mine(dy, x, w, **geometry):
+        return wrong(*ops.conv2d_backward.body(dy, x, w, **geometry))
+
+    with (
+        plug(conv2d_backward=mine),
+        pytest.raises(SlotError, match=f"mine, plugged into conv2d_backward, returned {words}"),
+    ):
+        ops.conv2d_backward(np.ones((1, 3, 2, 2)), np.ones((1, 2, 3, 3)), np.ones((3, 2, 2, 2)))
+
+
+def test_a_block_can_be_entered_again():
+    block = plug(relu_forward=lambda x: x)
+    for _ in range(2):
+        with block:
+            assert ops.relu_forward(X) is X
+        assert ops.relu_forward(X) is not X
+
+
+def test_plug_without_with_is_told_to_have_no_effect():
+    with pytest.warns(RuntimeWarning, match=r"plug\(relu_forward=\.\.\.\) has no effect without a with block"):
+        plug(relu_forward=lambda x: x)
+
+
+def test_a_slot_is_one_object_also_after_a_copy_or_a_pickle():
+    assert copy.deepcopy(ops.relu_forward) is ops.relu_forward
+    assert pickle.loads(pickle.dumps(ops.relu_forward)) is ops.relu_forward
+
+
+def test_help_begins_with_the_arguments_as_one_would_type_them():
+    first = ops.conv2d_backward.__doc__.splitlines()[0]
+    assert (
+        first == "conv2d_backward(dy, x, w, *, stride=1, padding=0, dilation=1, groups=1, need_dx=True) -> dx, dw, db"
+    )
 
 
 def test_an_argument_of_ones_own_with_a_default_is_welcome():
@@ -254,8 +330,8 @@ def test_a_new_slot_is_listed_under_its_functions_name(monkeypatch):
 
     assert slots() == {"twice": twice}
     assert twice.returns == ("a", "b")
-    assert twice.__doc__ == "Doc."
-    assert repr(twice) == "<slot twice(x)>"
+    assert twice.__doc__ == "twice(x) -> a, b\n\nDoc."
+    assert repr(twice) == "<operation twice(x) -> a, b>"
 
 
 def test_the_list_of_slots_is_a_copy():

@@ -58,7 +58,7 @@ def test_an_unknown_name_lists_the_known_ones():
 
 @pytest.mark.parametrize("name", models.MODELS)
 def test_an_image_too_small_for_the_network_is_refused(name):
-    with pytest.raises(ArgumentError, match="Linear needs at least one number in"):
+    with pytest.raises(ArgumentError, match="sides of at least 4 pixels"):
         models.create(name, input_shape=(1, 3, 3), classes=10)
 
 

@@ -54,3 +54,18 @@ def test_a_length_that_is_a_numpy_number_does_not_change_the_dtype():
 def test_a_length_that_is_not_positive_is_refused(max_norm):
     with pytest.raises(ArgumentError, match="max_norm must be above 0"):
         optim.clip_grad_norm(with_gradients([1.0]), max_norm)
+
+
+def test_gradients_whose_squares_overflow_keep_their_direction():
+    parameter = Parameter(np.zeros(2, dtype=np.float32))
+    parameter.add_grad(np.array([3e30, 4e30], dtype=np.float32))
+    length = optim.clip_grad_norm([parameter], 1.0)
+    np.testing.assert_allclose(length, 5e30, rtol=1e-6)
+    np.testing.assert_allclose(parameter.grad, [0.6, 0.8], rtol=1e-6)
+
+
+def test_gradients_of_zero_stay_zero():
+    parameter = Parameter(np.zeros(2, dtype=np.float32))
+    parameter.add_grad(np.zeros(2, dtype=np.float32))
+    assert optim.clip_grad_norm([parameter], 1.0) == 0
+    assert (parameter.grad == 0).all()

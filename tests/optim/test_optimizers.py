@@ -267,3 +267,22 @@ class TestRefusals:
         p.grad = np.ones(1)
         with pytest.raises(NotImplementedError, match="no update yet"):
             optim.Optimizer([p], 0.1).step()
+
+
+@pytest.mark.parametrize("optimizer", [optim.SGD, optim.Adam])
+def test_what_is_remembered_follows_the_parameters_type(optimizer):
+    parameter = Parameter(np.ones(3))
+    kwargs = {"momentum": 0.9} if optimizer is optim.SGD else {}
+    steps = optimizer([parameter], lr=0.1, **kwargs)
+    parameter.add_grad(np.ones(3))
+    steps.step()
+    parameter.data, parameter.grad = parameter.data.astype(np.float32), np.ones(3, dtype=np.float32)
+    steps.step()
+    assert parameter.data.dtype == np.float32
+    assert steps.memory["0"]["step"] == 2
+
+
+def test_one_parameter_given_twice_is_refused():
+    parameter = Parameter(np.ones(3))
+    with pytest.raises(ArgumentError, match="given twice"):
+        optim.SGD([parameter, parameter], lr=0.1)

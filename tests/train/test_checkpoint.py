@@ -84,14 +84,14 @@ class TestWeightsAlone:
     def test_they_go_into_a_model(self, new_trainer, trained, tmp_path):
         save_weights(trained, tmp_path / "best.npz")
         other = new_trainer(seed=9)
-        load_weights(other, tmp_path / "best.npz")
+        load_weights(other.model, tmp_path / "best.npz")
         for name, value in trained.model.state_dict().items():
             np.testing.assert_array_equal(other.model.state_dict()[name], value, strict=True)
         assert other.epoch == 0
 
     def test_they_can_be_taken_from_a_whole_checkpoint(self, new_trainer, trained, saved):
         other = new_trainer(seed=9)
-        load_weights(other, saved)
+        load_weights(other.model, saved)
         np.testing.assert_array_equal(other.model[6].weight.data, trained.model[6].weight.data)
 
     def test_they_are_no_checkpoint_to_go_on_from(self, new_trainer, trained, tmp_path):

@@ -1,9 +1,12 @@
 """Measuring and predicting: nothing random, nothing changed, and the test set's openings counted."""
 
+import copy
+
 import numpy as np
 import pytest
 
 from minicnn import nn
+from minicnn.data import SealedDataset
 from minicnn.errors import ArgumentError, DataError
 from minicnn.train import load_checkpoint, save_checkpoint
 
@@ -94,7 +97,7 @@ def test_inputs_of_another_float_type_are_converted(trained, few):
 
 
 def test_nothing_to_predict_is_refused(trained, few):
-    with pytest.raises(DataError, match="nothing to predict"):
+    with pytest.raises(DataError, match="x is empty"):
         trained.predict(few.x[:0])
 
 
@@ -155,3 +158,20 @@ def test_a_model_without_parameters_predicts_in_float32(new_trainer):
     trainer = new_trainer()
     trainer.model = nn.Flatten()
     assert trainer.predict(np.ones((2, 3, 4))).shape == (2, 12)
+
+    def test_equal_reasons_of_different_runs_are_all_counted(self, new_trainer, few, sealed, tmp_path):
+        earlier = new_trainer()
+        earlier.fit(few, epochs=1, out=tmp_path)
+        earlier.evaluate(SealedDataset(sealed.open("to get at the data")))
+        other = new_trainer()
+        other.fit(few, epochs=1)
+        fresh = SealedDataset(sealed.open("to get at the data"))
+        other.evaluate(fresh)
+        resumed = new_trainer()
+        resumed.fit(few, epochs=1, out=tmp_path, resume=True)
+        resumed.evaluate(fresh)
+        assert fresh.seal.openings == ["evaluated after epoch 1"] * 3
+
+    def test_a_copy_of_a_test_set_shares_its_seal(self, sealed):
+        copy.deepcopy(sealed).open("through a copy")
+        assert sealed.seal.openings == ["through a copy"]

@@ -264,3 +264,50 @@ class TestRefusals:
     def test_resume_without_a_folder(self, new_trainer, few):
         with pytest.raises(ArgumentError, match=r"resume=True needs the folder"):
             new_trainer().fit(few, resume=True)
+
+
+# What a trainer is built from
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"loss": "crossentropy"}, "loss must be a Loss, not 'crossentropy'"),
+        ({"loss": nn.CrossEntropyLoss}, r"loss is the class CrossEntropyLoss; build one: CrossEntropyLoss\(...\)"),
+        ({"optimizer": "adam"}, "optimizer must be a Optimizer"),
+        ({"optimizer": optim.Adam}, "optimizer is the class Adam; build one"),
+        ({"metrics": ["accuracy"]}, "metrics must be a Mapping"),
+    ],
+)
+def test_parts_of_the_wrong_kind_are_refused_at_once(options, words):
+    with pytest.raises(ArgumentError, match=words):
+        mc.Trainer(nn.Sequential(nn.Linear(2, 2)), **options)
+
+
+def test_a_class_of_a_callback_is_refused(new_trainer, few):
+    with pytest.raises(ArgumentError, match="callback is the class Callback; build one"):
+        new_trainer().fit(few, callbacks=[mc.train.Callback])
+
+
+def test_the_optimizer_of_another_model_is_refused(new_trainer, few):
+    trainer = new_trainer()
+    trainer.model = new_trainer(seed=1).model
+    with pytest.raises(ArgumentError, match="parameters that are not the model's"):
+        trainer.fit(few)
+
+
+def test_a_last_batch_that_is_not_full_can_be_left_out(new_trainer, few):
+    trainer = new_trainer()
+    trainer.fit(few.subset(range(21)), batch_size=10, drop_last=True)
+    assert trainer.optimizer.memory["0.weight"]["step"] == 2
+
+
+@pytest.mark.parametrize("what", ["predict", "predict_proba", "predict_classes"])
+def test_what_fit_refuses_predict_refuses_too(new_trainer, few, what):
+    predict = getattr(new_trainer(), what)
+    with pytest.raises(DTypeError, match="x / 255"):
+        predict(np.zeros((2, 1, 8, 8), dtype=np.uint8))
+    with pytest.raises(DataError, match="x holds nan in example 1"):
+        predict(np.stack([np.zeros((1, 8, 8)), np.full((1, 8, 8), np.nan)]))
+    with pytest.raises(DataError, match=r"predict\(dataset.x\)"):
+        predict(few)

@@ -160,3 +160,34 @@ def test_the_openings_of_the_test_set_are_in_the_file(new_trainer, few, sealed, 
     trainer.evaluate(sealed)
     with np.load(tmp_path / "checkpoint.npz") as file:
         assert json.loads(str(file["meta"]))["test_set_openings"] == ["evaluated after epoch 1"]
+
+
+class HalveTheRate(Callback):
+    """A schedule: what it changes at the end of an epoch has to be in that epoch's checkpoint."""
+
+    def on_epoch_end(self, epoch, logs):
+        self.trainer.optimizer.lr /= 2
+
+
+@pytest.mark.parametrize("stop_at", [1, 3])
+def test_a_run_with_a_schedule_ends_with_the_same_bytes(new_trainer, few, tmp_path, stop_at):
+    run(new_trainer(), few, tmp_path / "whole", HalveTheRate())
+    run(new_trainer(), few, tmp_path / "parts", HalveTheRate(), epochs=stop_at)
+    run(new_trainer(), few, tmp_path / "parts", HalveTheRate())
+    assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
+
+
+def test_a_run_does_not_go_on_with_another_batch_size_or_other_data(new_trainer, few, tmp_path):
+    new_trainer().fit(few, epochs=1, batch_size=10, out=tmp_path)
+    with pytest.raises(CheckpointError, match="batch_size 10, this training has 20"):
+        new_trainer().fit(few, epochs=2, batch_size=20, out=tmp_path, resume=True)
+    with pytest.raises(CheckpointError, match="examples 40, this training has 30"):
+        new_trainer().fit(few.subset(range(30)), epochs=2, batch_size=10, out=tmp_path, resume=True)
+
+
+def test_a_run_with_its_folder_written_in_two_ways_is_one_run(new_trainer, few, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    trainer = new_trainer()
+    trainer.fit(few, epochs=1, out="run")
+    trainer.fit(few, epochs=1, out=tmp_path / "run")
+    assert trainer.epoch == 2
