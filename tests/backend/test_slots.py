@@ -309,6 +309,20 @@ def test_the_arrays_decide_which_backend_works_on_them():
     assert backends.backend_of(X).array_library == "numpy"
 
 
+def test_a_device_is_not_asked_whether_it_runs_when_its_arrays_are_there(monkeypatch):
+    """On a GPU the question costs a synchronisation, and every operation would ask it."""
+
+    def asked():
+        raise AssertionError("an array of the library is proof enough")
+
+    class OtherArray(FakeArray):
+        __module__ = "otherlib"
+
+    monkeypatch.setattr(backends, "_library_of_type", {})
+    monkeypatch.setitem(backends.BACKENDS, "other", Backend("other", "otherlib", None, asked))
+    assert backends.backend_of(OtherArray()).name == "other"
+
+
 @pytest.mark.usefixtures("fake_device")
 def test_host_arrays_get_a_host_backend_while_a_device_is_in_use():
     with use_backend("fake"):

@@ -168,3 +168,14 @@ def test_with_dropout_the_search_repeats_the_very_same_masks(few, seed):
 def test_a_healthy_training_is_not_disturbed(few):
     history = trainer_of(nn.ReLU, nn.Dropout).fit(few, epochs=20)
     assert history["loss"][-1] < history["loss"][0]
+
+
+def test_where_no_step_was_watched_the_end_of_the_epoch_is(few, monkeypatch):
+    """As on a GPU, where looking at every loss would make it wait."""
+    from minicnn.train import guard
+
+    for name in ("check_loss", "check_gradients"):
+        monkeypatch.setattr(guard.Guard, name, lambda *_: None)
+    trainer = trainer_of(lambda: Spoil(forward=np.nan))
+    with pytest.raises(NonFiniteError, match="epoch 1: the loss is nan; the parameter '1.weight' holds NaN"):
+        trainer.fit(few)
