@@ -177,5 +177,5 @@ def test_where_no_step_was_watched_the_end_of_the_epoch_is(few, monkeypatch):
     for name in ("check_loss", "check_gradients"):
         monkeypatch.setattr(guard.Guard, name, lambda *_: None)
     trainer = trainer_of(lambda: Spoil(forward=np.nan))
-    with pytest.raises(NonFiniteError, match="epoch 1: the loss is nan; the parameter '1.weight' holds NaN"):
+    with pytest.raises(NonFiniteError, match=r"epoch 1: the loss is nan; the parameter '1\.weight' holds NaN"):
         trainer.fit(few)
