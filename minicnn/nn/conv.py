@@ -5,10 +5,10 @@ import math
 from minicnn import ops
 from minicnn.backend import Array, CounterRng
 from minicnn.errors import ArgumentError, whole_number
+from minicnn.geometry import PaddingLike, PairLike, check_padding, pair, settle_padding, short
 from minicnn.nn.init import Initialiser, he_normal
 from minicnn.nn.layer import Layer, check_input, naming
 from minicnn.nn.parameter import new_vector, new_weight
-from minicnn.ops.geometry import PaddingLike, PairLike, check_padding, pair, settle_padding, short
 
 
 class Conv2d(Layer):

@@ -3,8 +3,8 @@
 from minicnn import ops
 from minicnn.backend import Array
 from minicnn.errors import ArgumentError
+from minicnn.geometry import PaddingLike, PairLike, check_padding, pair, short
 from minicnn.nn.layer import Layer, check_input, naming
-from minicnn.ops.geometry import PaddingLike, PairLike, check_padding, pair, short
 
 
 class WindowPool(Layer):

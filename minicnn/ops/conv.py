@@ -8,7 +8,8 @@ Chellapilla, Puri and Simard, "High performance convolutional neural networks fo
 
 from minicnn.backend import Array, array_module, slot
 from minicnn.errors import ShapeError
-from minicnn.ops.geometry import PaddingLike, Pads, Pair, PairLike, crop, output_size, pad, pair, resolve_padding, taps
+from minicnn.geometry import PaddingLike, PairLike, conv_windows, pair
+from minicnn.ops.windows import crop, pad, taps
 
 
 @slot("cols")
@@ -21,7 +22,7 @@ def im2col(
     cols : (N, C*kh*kw, oh*ow); column l holds the l-th window, row by row, channel by channel.
     """
     kernel, stride, dilation = pair(kernel, "kernel"), pair(stride, "stride"), pair(dilation, "dilation")
-    pads, (oh, ow) = _windows(x.shape, kernel, stride, padding, dilation)
+    pads, (oh, ow) = conv_windows(x.shape, kernel, stride, padding, dilation)
     n, c = x.shape[:2]
     cols = array_module(x).empty((n, c, kernel[0] * kernel[1], oh, ow), dtype=x.dtype)
     for k, tap in enumerate(taps(pad(x, pads), kernel=kernel, stride=stride, dilation=dilation, out=(oh, ow))):
@@ -47,7 +48,7 @@ def col2im(
     x : (N, C, H, W) = shape
     """
     kernel, stride, dilation = pair(kernel, "kernel"), pair(stride, "stride"), pair(dilation, "dilation")
-    pads, (oh, ow) = _windows(shape, kernel, stride, padding, dilation)
+    pads, (oh, ow) = conv_windows(shape, kernel, stride, padding, dilation)
     n, c, h, w = shape
     cols = cols.reshape(n, c, kernel[0] * kernel[1], oh, ow)
     padded = array_module(cols).zeros((n, c, h + sum(pads[0]), w + sum(pads[1])), dtype=cols.dtype)
@@ -79,7 +80,7 @@ def conv2d_forward(
     check_conv2d(x, w, b, groups)
     n, f = len(x), len(w)
     kernel = w.shape[2:]
-    _, (oh, ow) = _windows(x.shape, kernel, stride, padding, dilation)
+    _, (oh, ow) = conv_windows(x.shape, kernel, stride, padding, dilation)
     cols = im2col(x, kernel=kernel, stride=stride, padding=padding, dilation=dilation)
 
     cols = cols.reshape(n, groups, w[0].size, oh * ow)
@@ -141,12 +142,3 @@ def check_conv2d(x: Array, w: Array, b: Array | None, groups: int) -> None:
         raise ShapeError(f"{w.shape[0]} kernels cannot be cut into {groups} equal groups")
     if b is not None and b.shape != w.shape[:1]:
         raise ShapeError(f"b must have one entry a kernel, {w.shape[:1]}, not {b.shape}")
-
-
-def _windows(
-    shape: tuple[int, ...], kernel: PairLike, stride: PairLike, padding: PaddingLike, dilation: PairLike
-) -> tuple[Pads, Pair]:
-    """Return the padding of an image (N, C, H, W) and the number of windows on it."""
-    size = (shape[2], shape[3])
-    pads = resolve_padding(padding, size=size, kernel=kernel, stride=stride, dilation=dilation)
-    return pads, output_size(size, kernel=kernel, stride=stride, pads=pads, dilation=dilation)

@@ -1,8 +1,8 @@
 """Pooling: each window of an image becomes one number, its maximum or its mean."""
 
 from minicnn.backend import Array, array_module, slot
-from minicnn.errors import ArgumentError
-from minicnn.ops.geometry import PaddingLike, Pads, Pair, PairLike, crop, output_size, pad, pair, resolve_padding, taps
+from minicnn.geometry import PaddingLike, Pads, Pair, PairLike, pool_windows
+from minicnn.ops.windows import crop, pad, taps
 
 
 @slot("y, argmax")
@@ -105,27 +105,6 @@ def global_avg_pool2d_backward(dy: Array, *, shape: tuple[int, int, int, int]) -
     n, c, h, w = shape
     share = dy / (h * w)
     return array_module(dy).broadcast_to(share[:, :, None, None], shape).copy()
-
-
-def pool_windows(
-    shape: tuple[int, ...], kernel: PairLike, stride: PairLike | None, padding: PaddingLike
-) -> tuple[Pair, Pair, Pads, Pair]:
-    """Return kernel, stride (the kernel's size unless given), padding and number of windows for an image (N, C, H, W).
-
-    Raises
-    ------
-    ArgumentError
-        If padding is more than half the kernel: a window could then lie wholly outside the image.
-    ShapeError
-        If no window fits.
-    """
-    kernel = pair(kernel, "kernel")
-    stride = kernel if stride is None else pair(stride, "stride")
-    size = (shape[2], shape[3])
-    pads = resolve_padding(padding, size=size, kernel=kernel, stride=stride)
-    if not isinstance(padding, str) and any(p[0] > k // 2 for p, k in zip(pads, kernel, strict=True)):
-        raise ArgumentError(f"padding {padding} is more than half of the pooling kernel {kernel}")
-    return kernel, stride, pads, output_size(size, kernel=kernel, stride=stride, pads=pads)
 
 
 def _zeros_with_border(dy: Array, shape: tuple[int, int, int, int], pads: Pads) -> Array:

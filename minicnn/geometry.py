@@ -1,4 +1,4 @@
-"""Where windows lie on an image: pairs, padding, output sizes, and the walk over a kernel's positions.
+"""Where windows lie on an image, in whole numbers: pairs, padding, output sizes.
 
 Convolution and pooling share one picture. A kernel of kh x kw positions slides over a padded image in steps of
 `stride`; its positions are `dilation` pixels apart:
@@ -8,10 +8,8 @@ Convolution and pooling share one picture. A kernel of kh x kw positions slides 
 Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", 2016, relationships 6 and 15.
 """
 
-from collections.abc import Iterator
 from typing import TypeAlias
 
-from minicnn.backend import Array, array_module
 from minicnn.errors import ArgumentError, ShapeError
 
 Pair: TypeAlias = tuple[int, int]
@@ -90,30 +88,31 @@ def output_size(size: Pair, *, kernel: PairLike, stride: PairLike = 1, pads: Pad
     return oh, ow
 
 
-def pad(x: Array, pads: Pads, value: float = 0.0) -> Array:
-    """Return x (N, C, h, w) inside a border: (N, C, top + h + bottom, left + w + right). Always a new array."""
-    (top, bottom), (left, right) = pads
-    n, c, h, w = x.shape
-    padded = array_module(x).full((n, c, top + h + bottom, left + w + right), value, dtype=x.dtype)
-    padded[:, :, top : top + h, left : left + w] = x
-    return padded
+def conv_windows(
+    shape: tuple[int, ...], kernel: PairLike, stride: PairLike, padding: PaddingLike, dilation: PairLike = 1
+) -> tuple[Pads, Pair]:
+    """Return the padding of an image (N, C, H, W) and the number of windows on it. Raises `ShapeError` if none fits."""
+    size = (shape[2], shape[3])
+    pads = resolve_padding(padding, size=size, kernel=kernel, stride=stride, dilation=dilation)
+    return pads, output_size(size, kernel=kernel, stride=stride, pads=pads, dilation=dilation)
 
 
-def crop(padded: Array, pads: Pads) -> Array:
-    """Return the image without its border: the reverse, and the adjoint, of `pad`."""
-    (top, bottom), (left, right) = pads
-    return padded[:, :, top : padded.shape[2] - bottom, left : padded.shape[3] - right]
+def pool_windows(
+    shape: tuple[int, ...], kernel: PairLike, stride: PairLike | None, padding: PaddingLike
+) -> tuple[Pair, Pair, Pads, Pair]:
+    """Return kernel, stride (the kernel's size unless given), padding and number of windows for an image (N, C, H, W).
 
-
-def taps(image: Array, *, kernel: Pair, stride: Pair, dilation: Pair = (1, 1), out: Pair) -> Iterator[Array]:
-    """Walk over the kernel's positions, row by row; yield what each one touches in all windows at once.
-
-    Each yield is a view (N, C, oh, ow) of the padded image (N, C, H, W): entry (i, j) is the pixel that this
-    position of the kernel covers when the window is the i-th down and the j-th across. Reading the views gathers the
-    windows (im2col, pooling); adding to them scatters gradients back (col2im). Within one view no pixel comes twice.
+    Raises
+    ------
+    ArgumentError
+        If padding is more than half the kernel: a window could then lie wholly outside the image.
+    ShapeError
+        If no window fits.
     """
-    (kh, kw), (sh, sw), (dh, dw), (oh, ow) = kernel, stride, dilation, out
-    for i in range(kh):
-        for j in range(kw):
-            top, left = i * dh, j * dw
-            yield image[:, :, top : top + sh * oh : sh, left : left + sw * ow : sw]
+    kernel = pair(kernel, "kernel")
+    stride = kernel if stride is None else pair(stride, "stride")
+    size = (shape[2], shape[3])
+    pads = resolve_padding(padding, size=size, kernel=kernel, stride=stride)
+    if not isinstance(padding, str) and any(p[0] > k // 2 for p, k in zip(pads, kernel, strict=True)):
+        raise ArgumentError(f"padding {padding} is more than half of the pooling kernel {kernel}")
+    return kernel, stride, pads, output_size(size, kernel=kernel, stride=stride, pads=pads)
