@@ -11,7 +11,7 @@ from minicnn.nn.dropout import Dropout
 from minicnn.nn.layer import Layer
 from minicnn.nn.linear import Flatten, Linear
 from minicnn.nn.loss import CrossEntropyLoss, Loss
-from minicnn.nn.modes import evaluating
+from minicnn.nn.modes import evaluating, without_input_gradient
 from minicnn.nn.norm import BatchNorm1d, BatchNorm2d
 from minicnn.nn.parameter import Buffer, Parameter, Parameters
 from minicnn.nn.pool import AvgPool2d, GlobalAvgPool2d, MaxPool2d
@@ -49,6 +49,7 @@ __all__ = [
     "Tanh",
     "evaluating",
     "init",
+    "without_input_gradient",
 ]
 
 

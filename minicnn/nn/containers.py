@@ -59,6 +59,10 @@ class Sequential(Layer):
             dy = _back(self, name, layer, dy)
         return dy
 
+    def first_layers(self) -> list[Layer]:
+        """Return this chain and the first layers of its first layer."""
+        return [self, *(next(iter(self.layers.values())).first_layers() if self.layers else [])]
+
     def append(self, layer: Layer) -> "Sequential":
         """Add a layer at the end, under the next free number."""
         number = len(self.layers)
@@ -195,7 +199,7 @@ def _back(container: Layer, name: str, layer: Layer, dy: Array) -> Array:
     """Go back through a layer; an error on the way says where in the network it was."""
     with _placing(container, name):
         dx = layer.backward(dy)
-        if dx is None:
+        if dx is None and layer.need_dx:
             raise ArgumentError(f"{layer!r}: backward returned None; is a return missing?")
         return dx
 

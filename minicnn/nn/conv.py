@@ -78,7 +78,7 @@ class Conv2d(Layer):
     def backward(self, dy: Array) -> Array:
         """dy : (N, out_channels, oh, ow) -> dx : (N, in_channels, H, W)"""
         x = self.saved
-        dx, dw, db = ops.conv2d_backward(dy, x, self.weight.data, **self._geometry(x))
+        dx, dw, db = ops.conv2d_backward(dy, x, self.weight.data, **self._geometry(x), need_dx=self.need_dx)
         self.weight.add_grad(dw)
         if self.bias:
             self.bias.add_grad(db)

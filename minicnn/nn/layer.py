@@ -37,6 +37,8 @@ class Layer(Remembers):
     """
 
     training = True
+    need_dx = True
+    """Whether `backward` has to return a gradient; if not, a layer may save itself the work and return None."""
     _hooks: tuple[tuple[object, Callable[["Layer", Array, Array], None]], ...] = ()
 
     def forward(self, x: Array) -> Array:
@@ -137,6 +139,10 @@ class Layer(Remembers):
     def eval(self) -> Self:
         """Set evaluation mode for the whole tree: nothing random, running statistics."""
         return self.train(False)
+
+    def first_layers(self) -> list["Layer"]:
+        """Return this layer and, in a chain, the first layers inside it: their dx is the gradient of the input."""
+        return [self]
 
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters."""

@@ -1,4 +1,4 @@
-"""Training mode and evaluation mode, for a while."""
+"""Ways for a model to be in for a while."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,3 +18,16 @@ def evaluating(model: "Layer") -> Iterator[None]:
     finally:
         for layer, training in modes:
             layer.training = training
+
+
+@contextmanager
+def without_input_gradient(model: "Layer") -> Iterator[None]:
+    """In a `with` block, let a backward pass leave out the gradient of the model's input, which training discards."""
+    layers = [layer for layer in model.first_layers() if layer.need_dx]
+    for layer in layers:
+        layer.need_dx = False
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.need_dx = True

@@ -17,7 +17,7 @@ from minicnn.data import DataLoader, SealedDataset
 from minicnn.data.dataset import ArrayDataset, as_dataset, checked_inputs
 from minicnn.errors import ArgumentError, CheckpointError, DataError, whole_number
 from minicnn.metrics import accuracy_score
-from minicnn.nn import CrossEntropyLoss, Layer, Loss, evaluating
+from minicnn.nn import CrossEntropyLoss, Layer, Loss, evaluating, without_input_gradient
 from minicnn.optim import Adam, Optimizer, clip_grad_norm
 from minicnn.train.callbacks import Callback, Checkpoint
 from minicnn.train.checkpoint import load_checkpoint, save_openings
@@ -184,7 +184,8 @@ class Trainer:
             prediction = self.model(x)
             loss = self.loss.forward(prediction, y)
             guard.check_loss(loss)
-            self.model.backward(self.loss.backward())
+            with without_input_gradient(self.model):
+                self.model.backward(self.loss.backward())
             guard.check_gradients()
             if self.clip_norm is not None:
                 clip_grad_norm(self.optimizer.parameters.values(), self.clip_norm)
