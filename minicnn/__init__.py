@@ -8,7 +8,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from minicnn import data, errors, metrics, models, nn, ops, optim
-from minicnn.backend import available_backends, get_backend, plug, seed, set_backend, use_backend
+from minicnn.backend import (
+    available_backends,
+    get_backend,
+    get_num_threads,
+    plug,
+    seed,
+    set_backend,
+    set_num_threads,
+    use_backend,
+)
 
 if TYPE_CHECKING:
     from minicnn.check import gradcheck
@@ -39,6 +48,7 @@ __all__ = [
     "data",
     "errors",
     "get_backend",
+    "get_num_threads",
     "gradcheck",
     "metrics",
     "models",
@@ -48,5 +58,6 @@ __all__ = [
     "plug",
     "seed",
     "set_backend",
+    "set_num_threads",
     "use_backend",
 ]

@@ -220,7 +220,7 @@ def _next_free(parent: Path, stem: str) -> Path:
 def info_command(arguments: argparse.Namespace) -> int:
     """Show the versions of minicnn and of what it stands on, and which backends can run here."""
     print(f"minicnn {mc.__version__}, Python {platform.python_version()} on {platform.system()} {platform.machine()}")
-    print(f"processors: {len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()}")
+    print(f"threads: {mc.get_num_threads()} (MINICNN_NUM_THREADS or mc.set_num_threads changes that)")
     print("\npackages")
     for package in ("numpy", "scipy", "numba", "scikit-learn", "matplotlib", "tqdm", *_cupy_wheels()):
         print(f"  {package:<14} {_version(package)}")

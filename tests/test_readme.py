@@ -76,7 +76,8 @@ def plugged_as_printed(text):
 def test_a_network_trains_through_the_signatures_of_the_table():
     functions = dict(map(plugged_as_printed, re.findall(r"`(\w+\([^`]*\) -> [^`]+)`", README)))
     model = nn.Sequential(
-        nn.Conv2d(1, 4, 3, padding="same"), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.AvgPool2d(2),
+        nn.Conv2d(1, 4, 3, padding="same"), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(4, 4, 1), nn.AvgPool2d(2),
         nn.Flatten(), nn.Dropout(0.1), nn.Linear(16, 10),
     )  # fmt: skip
     digits = mc.data.load("digits")

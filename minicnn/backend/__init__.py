@@ -11,7 +11,8 @@ from minicnn.backend.backends import (
     use_backend,
 )
 from minicnn.backend.keys import CounterRng, Key, default_rng, seed
-from minicnn.backend.slots import Slot, plug, slot, slots
+from minicnn.backend.slots import Slot, plain_body, plug, slot, slots
+from minicnn.backend.threads import get_num_threads, in_threads, set_num_threads
 
 __all__ = [
     "Array",
@@ -25,9 +26,13 @@ __all__ = [
     "backend_problem",
     "default_rng",
     "get_backend",
+    "get_num_threads",
+    "in_threads",
+    "plain_body",
     "plug",
     "seed",
     "set_backend",
+    "set_num_threads",
     "slot",
     "slots",
     "special_functions",

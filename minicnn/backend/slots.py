@@ -98,7 +98,7 @@ class Slot:
         own = _signature_of(function)
         for name in [name for name in keywords if own is not None and not _takes(own, name)]:
             value, default = keywords.pop(name), self.signature.parameters[name].default
-            if value is not default and value != default:
+            if value is not default and value != default and name != "need_dx":  # it may compute dx all the same
                 raise SlotError(f"{who} does not take {name}, which is {value!r} here; add it to the arguments")
         try:
             result = function(*given.args, **keywords)
@@ -120,20 +120,17 @@ class Slot:
         floats = (v.dtype for v in arguments.values() if getattr(getattr(v, "dtype", None), "kind", None) == "f")
         dtype = next(floats, None)
         for name, value in zip(self.returns, result if count > 1 else [result], strict=True):
-            if value is None and not (name == "dx" and arguments.get("need_dx") is False):
+            if value is None:
+                if name == "dx" and arguments.get("need_dx") is False:
+                    continue
                 raise SlotError(f"{who} returned None for {name}")
             shape = getattr(arguments.get(name[1:]), "shape", None) if name.startswith("d") else None
             if shape is not None and getattr(value, "shape", shape) != shape:
+                raise SlotError(f"{who} returned {name} of shape {value.shape}; expected {shape}, as {name[1:]} has")
+            found: Any = getattr(value, "dtype", dtype)
+            if dtype is not None and found != dtype and found.kind == "f":
                 raise SlotError(
-                    f"{who} returned {name} of shape {value.shape}; expected {shape}, the shape of {name[1:]}"
-                )
-            if (
-                dtype is not None
-                and getattr(getattr(value, "dtype", dtype), "kind", None) == "f"
-                and value.dtype != dtype
-            ):
-                raise SlotError(
-                    f"{who} returned {name} as {value.dtype}; expected {dtype}, the type of its arguments: "
+                    f"{who} returned {name} as {found}; expected {dtype}, the type of its arguments: "
                     "np.zeros(..., dtype=dy.dtype), for one, makes arrays of that type"
                 )
 
@@ -158,6 +155,11 @@ def slot(returns: str, *, uses: tuple[str, ...] = ()) -> Callable[[Callable], Sl
 def slots() -> dict[str, Slot]:
     """Return every operation by name."""
     return dict(_registry)
+
+
+def plain_body(name: str) -> Callable:
+    """Return an operation's plain body, for a kernel that leaves a case to it."""
+    return _slot_named(name).body
 
 
 def plug(**functions: Callable) -> "Plugged":

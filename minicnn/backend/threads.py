@@ -1,0 +1,68 @@
+"""A few Python threads over kernels that release the interpreter's lock.
+
+Numba's own threading layers abort when two Python threads enter them, or cannot follow a fork. Plain threads have
+neither fault. The work is cut into as many equal parts as there are threads, always at the same places, so the result
+does not depend on which thread was faster, and is the same to the bit from run to run.
+"""
+
+import itertools
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from minicnn.errors import whole_number
+
+_pool: ThreadPoolExecutor | None = None
+_count: int | None = None
+
+
+def set_num_threads(count: int) -> None:
+    """Choose how many threads kernels use from now on. Raises `ArgumentError` below 1."""
+    global _count, _pool
+    _count = whole_number("the number of threads", count)
+    _pool = None  # the next call makes one of that size; the old one ends with its last piece of work
+
+
+def get_num_threads() -> int:
+    """Return how many threads kernels use: what was set, else MINICNN_NUM_THREADS, else what the process may use."""
+    global _count
+    if _count is None:
+        given = os.environ.get("MINICNN_NUM_THREADS")
+        number = int(given) if given and given.strip().isdigit() else given
+        _count = whole_number("MINICNN_NUM_THREADS", number) if given else usable_processors()
+    return _count
+
+
+def usable_processors(cpu_max: str = "/sys/fs/cgroup/cpu.max") -> int:
+    """Return the processors that this process may use: its affinity, and its share of the machine under a cgroup."""
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        with open(cpu_max) as file:
+            quota, period = file.read().split()
+    except (OSError, ValueError):
+        return processors
+    return processors if quota == "max" else max(1, min(processors, int(quota) // int(period)))
+
+
+def in_threads(work: Callable[[int, int], object], count: int, *, least: int = 1) -> list:
+    """Call work(first, last) for equal parts of range(count), of at least `least` each; return the results in order."""
+    parts = max(1, min(get_num_threads(), count // least))
+    edges = [count * i // parts for i in range(parts + 1)]
+    others = [_threads().submit(work, first, last) for first, last in itertools.pairwise(edges[1:])]
+    return [work(0, edges[1]), *(other.result() for other in others)]
+
+
+def _threads() -> ThreadPoolExecutor:
+    global _pool
+    if _pool is None:
+        _pool = ThreadPoolExecutor(get_num_threads(), thread_name_prefix="minicnn-kernel")
+    return _pool
+
+
+def _forget_threads() -> None:
+    global _pool
+    _pool = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_threads)  # threads do not survive a fork

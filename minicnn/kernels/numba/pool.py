@@ -1,0 +1,103 @@
+"""Max pooling in channels-last memory: the innermost loop runs over the channels of one pixel."""
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from minicnn.backend import Array, in_threads, plain_body
+from minicnn.geometry import PaddingLike, PairLike, pool_windows
+from minicnn.kernels.numba.memory import channels_first, channels_last, is_float
+
+
+def max_pool2d_forward(
+    x: Array, *, kernel: PairLike, stride: PairLike | None = None, padding: PaddingLike = 0
+) -> tuple[Array, Array]:
+    """No padded copy: each window is cut off at the image's edge. Images are divided among the threads."""
+    plan = _plan(x.shape, kernel, stride, padding)
+    if plan is None or not is_float(x):
+        return plain_body("max_pool2d_forward")(x, kernel=kernel, stride=stride, padding=padding)
+    geometry, (oh, ow) = plan
+    last_x = channels_last(x)
+    y = np.empty((len(x), oh, ow, x.shape[1]), dtype=x.dtype)
+    argmax = np.empty(y.shape, dtype=np.uint8)
+    in_threads(lambda a, b: _max(last_x[a:b], *geometry, y[a:b], argmax[a:b]), len(x))
+    return channels_first(y), channels_first(argmax)
+
+
+def max_pool2d_backward(
+    dy: Array,
+    argmax: Array,
+    *,
+    shape: tuple[int, int, int, int],
+    kernel: PairLike,
+    stride: PairLike | None = None,
+    padding: PaddingLike = 0,
+) -> Array:
+    """Windows that do not overlap write their pixels; only those that do add to zeros."""
+    plan = _plan(shape, kernel, stride, padding)
+    if plan is None or not is_float(dy) or argmax.dtype.kind not in "iu":
+        return plain_body("max_pool2d_backward")(dy, argmax, shape=shape, kernel=kernel, stride=stride, padding=padding)
+    geometry, _ = plan
+    n, c, h, w = shape
+    last_dy, last_argmax = channels_last(dy), channels_last(argmax.astype(np.uint8, copy=False))
+    dx = np.empty((n, h, w, c), dtype=dy.dtype)
+    in_threads(lambda a, b: _max_gradient(last_dy[a:b], last_argmax[a:b], *geometry, dx[a:b]), n)
+    return channels_first(dx)
+
+
+def _plan(shape: Any, kernel: Any, stride: Any, padding: Any) -> tuple[tuple[int, ...], tuple[int, int]] | None:
+    """Return (kh, kw, sh, sw, top, left) and the number of windows; None for what is left to the plain body."""
+    (kh, kw), (sh, sw), ((top, _), (left, _)), out = pool_windows(shape, kernel, stride, padding)
+    return None if kh * kw > 256 or 0 in shape else ((kh, kw, sh, sw, top, left), out)
+
+
+@njit(nogil=True, cache=True)
+def _max(x, kh, kw, sh, sw, top, left, y, argmax):  # type: ignore[no-untyped-def]
+    images, h, w, channels = x.shape
+    _, oh, ow, _ = y.shape
+    for n in range(images):
+        for i in range(oh):
+            for j in range(ow):
+                i0, j0 = i * sh - top, j * sw - left
+                best, where = y[n, i, j], argmax[n, i, j]
+                first = True
+                for p in range(max(0, -i0), min(kh, h - i0)):
+                    for q in range(max(0, -j0), min(kw, w - j0)):
+                        k = np.uint8(p * kw + q)
+                        pixel = x[n, i0 + p, j0 + q]
+                        if first:
+                            for c in range(channels):
+                                best[c] = pixel[c]
+                                where[c] = k
+                            first = False
+                            continue
+                        for c in range(channels):
+                            wins = pixel[c] > best[c] or pixel[c] != pixel[c]
+                            best[c] = pixel[c] if wins else best[c]
+                            where[c] = k if wins else where[c]
+
+
+@njit(nogil=True, cache=True)
+def _max_gradient(dy, argmax, kh, kw, sh, sw, top, left, dx):  # type: ignore[no-untyped-def]
+    images, h, w, channels = dx.shape
+    _, oh, ow, _ = dy.shape
+    overlap = sh < kh or sw < kw
+    all_covered = sh == kh and sw == kw and oh * sh - top >= h and ow * sw - left >= w
+    for n in range(images):
+        if not all_covered:
+            dx[n] = 0
+        for i in range(oh):
+            for j in range(ow):
+                i0, j0 = i * sh - top, j * sw - left
+                gradient, where = dy[n, i, j], argmax[n, i, j]
+                for p in range(max(0, -i0), min(kh, h - i0)):
+                    for q in range(max(0, -j0), min(kw, w - j0)):
+                        k = np.uint8(p * kw + q)
+                        pixel = dx[n, i0 + p, j0 + q]
+                        if overlap:
+                            for c in range(channels):
+                                pixel[c] += gradient[c] if where[c] == k else 0
+                        else:
+                            for c in range(channels):
+                                pixel[c] = gradient[c] if where[c] == k else 0

@@ -1,0 +1,144 @@
+"""Threads: parts in order, numbers from where they should come, and nothing lost in a fork."""
+
+import itertools
+import os
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+import minicnn as mc
+from minicnn.backend import threads
+from minicnn.errors import ArgumentError
+
+
+@pytest.fixture(autouse=True)
+def _restore():
+    before = mc.get_num_threads()
+    yield
+    mc.set_num_threads(before)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 8])
+@pytest.mark.parametrize("work", [0, 1, 2, 7, 100])
+def test_parts_cover_the_range_in_order(count, work):
+    mc.set_num_threads(count)
+    parts = threads.in_threads(lambda first, last: list(range(first, last)), work)
+    assert list(itertools.chain(*parts)) == list(range(work))
+    assert len(parts) == max(1, min(count, work))
+
+
+def test_no_part_is_smaller_than_asked():
+    mc.set_num_threads(4)
+    assert threads.in_threads(lambda first, last: last - first, 100, least=40) == [50, 50]
+
+
+def test_an_error_in_a_thread_reaches_the_caller():
+    mc.set_num_threads(2)
+
+    def fail(first, last):
+        if first:
+            raise KeyError(first)
+
+    with pytest.raises(KeyError):
+        threads.in_threads(fail, 10)
+
+
+@pytest.mark.parametrize("count", [0, -1, 1.5, "many"])
+def test_a_number_of_threads_that_is_none_is_refused(count):
+    with pytest.raises(ArgumentError, match="the number of threads"):
+        mc.set_num_threads(count)
+
+
+@pytest.mark.parametrize(("text", "processors"), [("max 100000", None), ("100000 100000", 1), ("50000 100000", 1)])
+def test_a_share_of_the_machine_is_respected(tmp_path, text, processors):
+    (tmp_path / "cpu.max").write_text(text)
+    all_of_them = threads.usable_processors(str(tmp_path / "missing"))
+    assert threads.usable_processors(str(tmp_path / "cpu.max")) == (processors or all_of_them)
+
+
+def python(code, **environment):
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, **environment},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return done.stdout
+
+
+HOW_MANY = "import minicnn as mc; print(mc.get_num_threads())"
+
+
+def test_the_environment_says_how_many():
+    assert python(HOW_MANY, MINICNN_NUM_THREADS="3") == "3\n"
+
+
+def test_an_environment_that_says_nonsense_is_told_so():
+    with pytest.raises(AssertionError, match="MINICNN_NUM_THREADS must be a whole number"):
+        python(HOW_MANY, MINICNN_NUM_THREADS="two")
+
+
+TRAIN = """
+import numpy as np, minicnn as mc
+from minicnn.backend import CounterRng
+
+def train(seed=0):
+    rng = CounterRng(1, 0)
+    nn = mc.nn
+    convolution = nn.Conv2d(1, 17, 3, rng=rng)
+    model = nn.Sequential(convolution, nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(153, 10, rng=rng))
+    x = np.random.default_rng(0).normal(size=(64, 1, 8, 8)).astype(np.float32)
+    trainer = mc.Trainer(model, rng=CounterRng(2, 0))
+    trainer.fit((x, np.arange(64) % 10), epochs=3, verbose=False)
+    return [p.data.tobytes() for p in model.parameters()]
+"""
+
+
+def test_a_training_after_a_fork_is_the_same():
+    code = TRAIN + (
+        "import multiprocessing as mp\n"
+        "here = train()\n"
+        "with mp.get_context('fork').Pool(2) as pool:\n"
+        "    print(all(there == here for there in pool.map(train, range(2))))\n"
+    )
+    assert python(code) == "True\n"
+
+
+def test_two_trainings_at_once_are_each_the_same():
+    space: dict = {}
+    exec(TRAIN, space)
+    alone, results = space["train"](), []
+    both = [threading.Thread(target=lambda: results.append(space["train"]())) for _ in range(2)]
+    for thread in both:
+        thread.start()
+    for thread in both:
+        thread.join()
+    assert results == [alone, alone]
+
+
+def test_a_training_in_joblib_workers_is_the_same():
+    code = TRAIN + (
+        "from joblib import Parallel, delayed\n"
+        "here = train()\n"
+        "print(all(there == here for there in Parallel(2)(delayed(train)(i) for i in range(2))))\n"
+    )
+    assert python(code) == "True\n"
+
+
+def test_another_number_of_threads_changes_rounding_alone():
+    x = np.random.default_rng(0).normal(size=(9, 3, 13, 13)).astype(np.float32)
+    w = np.random.default_rng(1).normal(size=(5, 3, 3, 3)).astype(np.float32)
+    results = []
+    for count in (1, 2, 3):
+        mc.set_num_threads(count)
+        y = mc.ops.conv2d_forward(x, w, None)
+        results.append((y, mc.ops.conv2d_backward(y, x, w)[1]))
+    for y, dw in results[1:]:
+        np.testing.assert_array_equal(y, results[0][0])
+        np.testing.assert_allclose(dw, results[0][1], rtol=1e-4, atol=1e-3)

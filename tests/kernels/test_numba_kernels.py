@@ -1,0 +1,151 @@
+"""Every kernel against the plain body that it stands for, over shapes that tiles and vectors do not divide.
+
+The tests of operations and layers run on both backends too; here are the cases that only a kernel finds hard.
+"""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from oracles import EPS32
+
+from minicnn import ops
+from minicnn.backend import set_num_threads, use_backend
+
+pytest.importorskip("numba", reason="Numba is not installed")
+
+ORDERS = {
+    "channels first": lambda x: x,
+    "channels last": lambda x: np.ascontiguousarray(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2),
+    "with gaps": lambda x: np.repeat(x, 2, axis=0)[::2],
+    "backwards": lambda x: np.ascontiguousarray(x[:, :, ::-1])[:, :, ::-1],
+}
+SIDES = st.sampled_from([(1, 1), (4, 4), (7, 9), (13, 13), (14, 3)])
+CHANNELS = st.sampled_from([1, 3, 8, 16, 17, 40, 70])
+
+
+@pytest.fixture(params=[1, 2, 3])
+def threads(request):
+    from minicnn.backend import get_num_threads
+
+    before = get_num_threads()
+    set_num_threads(request.param)
+    yield
+    set_num_threads(before)
+
+
+def draw(shape, dtype, order, seed):
+    return ORDERS[order](np.random.default_rng(seed).normal(size=shape).astype(dtype))
+
+
+def agree(slot, args, keywords, dtype, terms):
+    """The kernel's results are the plain body's, up to the rounding of sums of so many terms of size one."""
+    with use_backend("numba"):
+        got = slot(*args, **keywords)
+    want = slot.body(*[a.astype(np.float64) if a is not None and a.dtype.kind == "f" else a for a in args], **keywords)
+    results = zip(got, want, strict=True) if isinstance(want, tuple) else [(got, want)]
+    for a, b in results:
+        if b is None:
+            assert a is None
+            continue
+        assert a.shape == b.shape
+        if b.dtype.kind == "f":
+            assert a.dtype == dtype
+            eps = EPS32 if dtype == np.float32 else np.finfo(np.float64).eps
+            np.testing.assert_allclose(a, b, rtol=0, atol=8 * eps * terms)
+        else:
+            np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.usefixtures("threads")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@given(
+    n=st.integers(1, 4),
+    side=SIDES,
+    channels=CHANNELS,
+    kernels=CHANNELS,
+    kernel=st.sampled_from([(1, 1), (3, 3), (5, 5), (2, 3), (1, 4)]),
+    stride=st.sampled_from([(1, 1), (2, 2), (3, 1)]),
+    padding=st.sampled_from([0, 1, 2, "same"]),
+    order=st.sampled_from(list(ORDERS)),
+    dy_order=st.sampled_from(list(ORDERS)),
+    need_dx=st.booleans(),
+)
+def test_convolution(dtype, n, side, channels, kernels, kernel, stride, padding, order, dy_order, need_dx):
+    fits = [s + 2 * (padding if isinstance(padding, int) else k) >= k for s, k in zip(side, kernel, strict=True)]
+    if not all(fits):
+        return
+    x = draw((n, channels, *side), dtype, order, 0)
+    w = draw((kernels, channels, *kernel), dtype, "backwards", 1)
+    b = draw((kernels, 1, 1, 1), dtype, "channels first", 2)[:, 0, 0, 0]
+    geometry = {"stride": stride, "padding": padding}
+    terms = 6 * np.sqrt(channels * kernel[0] * kernel[1]) + 6
+    agree(ops.conv2d_forward, (x, w, b), geometry, dtype, terms)
+    agree(ops.conv2d_forward, (x, w, None), geometry, dtype, terms)
+    dy = draw(ops.conv2d_forward.body(x, w, b, **geometry).shape, dtype, dy_order, 3)
+    terms = 6 * max(np.sqrt(dy[:, 0].size), np.sqrt(kernels * kernel[0] * kernel[1])) + 6
+    agree(ops.conv2d_backward, (dy, x, w), {**geometry, "need_dx": need_dx}, dtype, terms)
+
+
+@pytest.mark.usefixtures("threads")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@given(
+    n=st.integers(1, 4),
+    side=st.sampled_from([(4, 4), (7, 9), (13, 13), (14, 3)]),
+    channels=CHANNELS,
+    kernel=st.sampled_from([(2, 2), (3, 3), (2, 3), (3, 1)]),
+    stride=st.sampled_from([None, (1, 1), (2, 2), (4, 3)]),
+    padding=st.sampled_from([0, (1, 0), "same"]),
+    order=st.sampled_from(list(ORDERS)),
+)
+def test_max_pooling(dtype, n, side, channels, kernel, stride, padding, order):
+    x = np.round(draw((n, channels, *side), dtype, order, 0))  # many equal maxima
+    options = {"kernel": kernel, "stride": stride, "padding": padding}
+    agree(ops.max_pool2d_forward, (x,), options, dtype, 0)
+    y, argmax = ops.max_pool2d_forward.body(x, **options)
+    dy = draw(y.shape, dtype, order, 1)
+    agree(ops.max_pool2d_backward, (dy, argmax), {**options, "shape": x.shape}, dtype, 9)
+
+
+@pytest.mark.usefixtures("threads")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@given(
+    n=st.integers(2, 5),
+    side=SIDES,
+    channels=CHANNELS,
+    order=st.sampled_from(list(ORDERS)),
+    shift=st.sampled_from([0, 50]),
+)
+def test_batch_norm(dtype, n, side, channels, order, shift):
+    x = draw((n, channels, *side), dtype, order, 0) + dtype(shift)
+    gamma, beta = (draw((channels, 1, 1, 1), dtype, "channels first", s)[:, 0, 0, 0] for s in (1, 2))
+    size = 1 + shift  # the mean is subtracted from numbers of that size
+    inv_std = ops.batch_norm_forward.body(x.astype(np.float64), gamma, beta)[2].max()
+    agree(ops.batch_norm_forward, (x, gamma, beta), {}, dtype, 100 * size * max(inv_std, inv_std**3))
+    _, mean, inv = ops.batch_norm_forward.body(x, gamma, beta)
+    dy = draw(x.shape, dtype, order, 3)
+    agree(ops.batch_norm_backward, (dy, x, gamma, mean, inv), {}, dtype, 100 * size * max(inv_std, inv_std**3) * n)
+
+
+@pytest.mark.usefixtures("threads")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@given(n=st.integers(1, 300), side=SIDES, channels=CHANNELS, order=st.sampled_from(list(ORDERS)))
+def test_relu(dtype, n, side, channels, order):
+    x = draw((n, channels, *side), dtype, order, 0)
+    x[0, 0, 0, 0] = np.nan
+    agree(ops.relu_forward, (x,), {}, dtype, 0)
+    agree(ops.relu_backward, (draw(x.shape, dtype, "channels last", 1), ops.relu_forward.body(x)), {}, dtype, 0)
+
+
+def test_layers_hand_on_channels_last_memory():
+    with use_backend("numba"):
+        y = ops.conv2d_forward(np.ones((2, 3, 8, 8)), np.ones((5, 3, 3, 3)), None, padding=1)
+        for out in (y, ops.relu_forward(y), ops.max_pool2d_forward(y, kernel=2)[0]):
+            assert out.transpose(0, 2, 3, 1).flags.c_contiguous
+
+
+def test_the_same_number_of_threads_gives_the_same_bits():
+    x, w = draw((9, 17, 13, 13), np.float32, "channels first", 0), draw((20, 17, 3, 3), np.float32, "channels first", 1)
+    with use_backend("numba"):
+        first, again = (ops.conv2d_backward(ops.conv2d_forward(x, w, None), x, w) for _ in range(2))
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))

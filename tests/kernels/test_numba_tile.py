@@ -1,0 +1,36 @@
+"""The tile, held against NumPy's matrix product."""
+
+import numpy as np
+import pytest
+
+numba = pytest.importorskip("numba", reason="Numba is not installed")
+
+from minicnn.kernels.numba import tile as tiles  # noqa: E402
+
+rng = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("vectors", [1, 2, 3, 4])
+@pytest.mark.parametrize(("rows", "depth"), [(1, 1), (1, 7), (3, 1), (3, 5)])
+def test_it_sums_rows_of_products(vectors, rows, depth, dtype):
+    tile = getattr(tiles, f"TILE_{vectors}")
+    height, wide = tiles.tile_height(vectors), vectors * tiles.VECTOR_BYTES // np.dtype(dtype).itemsize
+
+    @numba.njit
+    def run(out, a, offsets, b):
+        tile(out, a, offsets, 11, 2, b, depth * wide, wide, rows, depth)
+
+    a, b = rng.normal(size=200).astype(dtype), rng.normal(size=(rows, depth, wide)).astype(dtype)
+    offsets = rng.integers(0, 150, size=height)
+    out = np.full(height * wide, np.nan, dtype)
+    run(out, a, offsets, b.reshape(-1))
+
+    at = offsets[:, None, None] + 11 * np.arange(rows)[:, None] + 2 * np.arange(depth)
+    want = np.einsum("mrk,rkv->mv", a[at].astype(np.float64), b.astype(np.float64))
+    np.testing.assert_allclose(out.reshape(height, wide), want, rtol=0, atol=50 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("vectors", [1, 2, 3, 4])
+def test_it_fits_into_the_registers(vectors):
+    assert 1 <= tiles.tile_height(vectors) * vectors + vectors + 1 <= tiles.REGISTERS
