@@ -14,9 +14,9 @@ pytestmark = [
 
 
 def test_lenet_reads_97_percent_after_five_epochs():
-    """Seed 1: the accuracy on 1,000 images varies with the split; benchmarks/mnist_accuracy.py shows by how much."""
-    splits = data.normalise(data.load("mnist", seed=1))
-    mc.seed(1)
+    """Seed 2: the accuracy on 1,000 images varies with the split; benchmarks/mnist_accuracy.py shows by how much."""
+    splits = data.normalise(data.load("mnist", seed=2))
+    mc.seed(2)
     model = models.create("lenet", input_shape=(1, 28, 28), classes=10)
     trainer = mc.Trainer(model, optimizer=optim.Adam(model.parameters(), lr=1e-3))
     trainer.fit(splits.train, validation=splits.validation, epochs=5, batch_size=128)

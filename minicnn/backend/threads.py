@@ -12,6 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 from minicnn.errors import whole_number
 
+ENOUGH = 1 << 17
+"""Operations for a thread; with fewer, waking it (some 30 microseconds) costs more than it brings."""
+
 _pool: ThreadPoolExecutor | None = None
 _count: int | None = None
 
@@ -44,9 +47,12 @@ def usable_processors(cpu_max: str = "/sys/fs/cgroup/cpu.max") -> int:
     return processors if quota == "max" else max(1, min(processors, int(quota) // int(period)))
 
 
-def in_threads(work: Callable[[int, int], object], count: int, *, least: int = 1) -> list:
-    """Call work(first, last) for equal parts of range(count), of at least `least` each; return the results in order."""
-    parts = max(1, min(get_num_threads(), count // least))
+def in_threads(work: Callable[[int, int], object], count: int, *, cost: int = ENOUGH) -> list:
+    """Call work(first, last) for equal parts of range(count), each with enough to do; return the results in order.
+
+    cost : about how many simple operations, such as multiply-adds of numbers, one of `count` takes
+    """
+    parts = max(1, min(get_num_threads(), count, count * cost // ENOUGH))
     edges = [count * i // parts for i in range(parts + 1)]
     others = [_threads().submit(work, first, last) for first, last in itertools.pairwise(edges[1:])]
     return [work(0, edges[1]), *(other.result() for other in others)]
@@ -54,9 +60,10 @@ def in_threads(work: Callable[[int, int], object], count: int, *, least: int = 1
 
 def _threads() -> ThreadPoolExecutor:
     global _pool
-    if _pool is None:
-        _pool = ThreadPoolExecutor(get_num_threads(), thread_name_prefix="minicnn-kernel")
-    return _pool
+    pool = _pool  # another thread may set it to None between two looks
+    if pool is None:
+        pool = _pool = ThreadPoolExecutor(get_num_threads(), thread_name_prefix="minicnn-kernel")
+    return pool
 
 
 def _forget_threads() -> None:

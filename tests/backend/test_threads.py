@@ -15,7 +15,8 @@ from minicnn.errors import ArgumentError
 
 
 @pytest.fixture(autouse=True)
-def _restore():
+def _restore(monkeypatch):
+    monkeypatch.setattr(threads, "ENOUGH", threads.ENOUGH)
     before = mc.get_num_threads()
     yield
     mc.set_num_threads(before)
@@ -30,9 +31,10 @@ def test_parts_cover_the_range_in_order(count, work):
     assert len(parts) == max(1, min(count, work))
 
 
-def test_no_part_is_smaller_than_asked():
+@pytest.mark.parametrize(("cost", "parts"), [(0, 1), (threads.ENOUGH // 50 + 1, 2), (threads.ENOUGH, 4)])
+def test_every_part_has_enough_to_do(cost, parts):
     mc.set_num_threads(4)
-    assert threads.in_threads(lambda first, last: last - first, 100, least=40) == [50, 50]
+    assert threads.in_threads(lambda first, last: last - first, 100, cost=cost) == [100 // parts] * parts
 
 
 def test_an_error_in_a_thread_reaches_the_caller():
@@ -86,9 +88,11 @@ def test_an_environment_that_says_nonsense_is_told_so():
 
 TRAIN = """
 import numpy as np, minicnn as mc
-from minicnn.backend import CounterRng
+from minicnn.backend import CounterRng, threads
 
 def train(seed=0):
+    threads.ENOUGH = 1  # threads also for little work; said here, so that workers hear it too
+    mc.set_num_threads(2)
     rng = CounterRng(1, 0)
     nn = mc.nn
     convolution = nn.Conv2d(1, 17, 3, rng=rng)
@@ -131,7 +135,8 @@ def test_a_training_in_joblib_workers_is_the_same():
     assert python(code) == "True\n"
 
 
-def test_another_number_of_threads_changes_rounding_alone():
+def test_another_number_of_threads_changes_rounding_alone(monkeypatch):
+    monkeypatch.setattr(threads, "ENOUGH", 1)
     x = np.random.default_rng(0).normal(size=(9, 3, 13, 13)).astype(np.float32)
     w = np.random.default_rng(1).normal(size=(5, 3, 3, 3)).astype(np.float32)
     results = []

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from oracles import EPS32
 
 from minicnn import ops
-from minicnn.backend import set_num_threads, use_backend
+from minicnn.backend import get_num_threads, set_num_threads, use_backend
 
 pytest.importorskip("numba", reason="Numba is not installed")
 
@@ -25,9 +25,9 @@ CHANNELS = st.sampled_from([1, 3, 8, 16, 17, 40, 70])
 
 
 @pytest.fixture(params=[1, 2, 3])
-def threads(request):
-    from minicnn.backend import get_num_threads
-
+def threads(request, monkeypatch):
+    """That many threads, also for little work."""
+    monkeypatch.setattr("minicnn.backend.threads.ENOUGH", 1)
     before = get_num_threads()
     set_num_threads(request.param)
     yield
@@ -144,6 +144,7 @@ def test_layers_hand_on_channels_last_memory():
             assert out.transpose(0, 2, 3, 1).flags.c_contiguous
 
 
+@pytest.mark.usefixtures("threads")
 def test_the_same_number_of_threads_gives_the_same_bits():
     x, w = draw((9, 17, 13, 13), np.float32, "channels first", 0), draw((20, 17, 3, 3), np.float32, "channels first", 1)
     with use_backend("numba"):

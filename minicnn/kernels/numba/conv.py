@@ -103,7 +103,9 @@ def _correlate(x: Array, pads: Pads, gaps: Pair, kernels: Array, bias: Array, st
     last_x, y = channels_last(x), np.empty((len(x), oh * ow, f), dtype=x.dtype)
     frame = height, width, top, left, *gaps
     in_threads(
-        lambda a, b: _forward(last_x[a:b], *frame, starts, kh, kw * c, packed, panels, lanes, bias, y[a:b]), len(x)
+        lambda a, b: _forward(last_x[a:b], *frame, starts, kh, kw * c, packed, panels, lanes, bias, y[a:b]),
+        len(x),
+        cost=kernels.size * oh * ow // lanes,
     )
     return channels_first(y.reshape(len(x), oh, ow, f))
 
@@ -125,7 +127,7 @@ def _weight_gradients(x: Array, pads: Pads, dy: Array, shape: tuple[int, ...], s
         _weights(last_x[a:b], *frame, last_dy[a:b], offsets, *stride, panels, lanes, sums)
         return sums
 
-    sums = sum(in_threads(work, len(x)))
+    sums = sum(in_threads(work, len(x), cost=f * c * kh * kw * last_dy.shape[1] * last_dy.shape[2] // lanes))
     dw = sums[:-1, :f].reshape(kh, kw, c, f).transpose(3, 2, 0, 1)
     return np.ascontiguousarray(dw), sums[-1, :f].copy()
 

@@ -12,13 +12,13 @@ def batch_norm_forward(x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5
     if x.ndim != 4 or x.size == 0 or not is_float(x, gamma, beta):
         return plain_body("batch_norm_forward")(x, gamma, beta, eps=eps)
     last_x = channels_last(x)
-    m = x.size // x.shape[1]
-    mean = (sum(in_threads(lambda a, b: _sums(last_x[a:b]), len(x))) / m).astype(x.dtype)
-    var = sum(in_threads(lambda a, b: _squares(last_x[a:b], mean), len(x))) / m
+    m, cost = x.size // x.shape[1], x[0].size
+    mean = (sum(in_threads(lambda a, b: _sums(last_x[a:b]), len(x), cost=cost)) / m).astype(x.dtype)
+    var = sum(in_threads(lambda a, b: _squares(last_x[a:b], mean), len(x), cost=cost)) / m
     inv_std = (1 / np.sqrt(var + eps)).astype(x.dtype)
     scale = gamma * inv_std
     y = np.empty_like(last_x)
-    in_threads(lambda a, b: _normalise(last_x[a:b], mean, scale, beta, y[a:b]), len(x))
+    in_threads(lambda a, b: _normalise(last_x[a:b], mean, scale, beta, y[a:b]), len(x), cost=cost)
     return channels_first(y), mean, inv_std
 
 
@@ -27,12 +27,12 @@ def batch_norm_backward(dy: Array, x: Array, gamma: Array, mean: Array, inv_std:
     if x.ndim != 4 or x.size == 0 or not is_float(dy, x, gamma, mean, inv_std):
         return plain_body("batch_norm_backward")(dy, x, gamma, mean, inv_std)
     last_dy, last_x = channels_last(dy), channels_last(x)
-    m = x.size // x.shape[1]
-    sums = sum(in_threads(lambda a, b: _gradient_sums(last_dy[a:b], last_x[a:b], mean, inv_std), len(x)))
+    m, cost = x.size // x.shape[1], x[0].size
+    sums = sum(in_threads(lambda a, b: _gradient_sums(last_dy[a:b], last_x[a:b], mean, inv_std), len(x), cost=cost))
     dbeta, dgamma = sums.astype(x.dtype)
     constants = mean, inv_std, gamma * inv_std, dbeta / m, dgamma / m
     dx = np.empty_like(last_x)
-    in_threads(lambda a, b: _gradient(last_dy[a:b], last_x[a:b], *constants, dx[a:b]), len(x))
+    in_threads(lambda a, b: _gradient(last_dy[a:b], last_x[a:b], *constants, dx[a:b]), len(x), cost=cost)
     return channels_first(dx), dgamma, dbeta
 
 

@@ -21,7 +21,7 @@ def max_pool2d_forward(
     last_x = channels_last(x)
     y = np.empty((len(x), oh, ow, x.shape[1]), dtype=x.dtype)
     argmax = np.empty(y.shape, dtype=np.uint8)
-    in_threads(lambda a, b: _max(last_x[a:b], *geometry, y[a:b], argmax[a:b]), len(x))
+    in_threads(lambda a, b: _max(last_x[a:b], *geometry, y[a:b], argmax[a:b]), len(x), cost=x[0].size)
     return channels_first(y), channels_first(argmax)
 
 
@@ -42,7 +42,7 @@ def max_pool2d_backward(
     n, c, h, w = shape
     last_dy, last_argmax = channels_last(dy), channels_last(argmax.astype(np.uint8, copy=False))
     dx = np.empty((n, h, w, c), dtype=dy.dtype)
-    in_threads(lambda a, b: _max_gradient(last_dy[a:b], last_argmax[a:b], *geometry, dx[a:b]), n)
+    in_threads(lambda a, b: _max_gradient(last_dy[a:b], last_argmax[a:b], *geometry, dx[a:b]), n, cost=dx[0].size)
     return channels_first(dx)
 
 
