@@ -1,19 +1,4 @@
-"""What a layer is: something with a forward and a backward pass, that may own parameters.
-
-    class Shift(Layer):
-        def __init__(self):
-            self.offset = Parameter(np.zeros(1, dtype=np.float32))
-
-        def forward(self, x):
-            return x + self.offset.data
-
-        def backward(self, dy):
-            self.offset.add_grad(dy.sum(keepdims=True).reshape(1))
-            return dy
-
-Nothing has to be registered: parameters, buffers, random streams and sublayers are found among the layer's attributes,
-in the order in which the constructor set them.
-"""
+"""What a layer is: something with a forward and a backward pass, that may own parameters."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -31,9 +16,21 @@ from minicnn.nn.summary import Summary, summarise
 class Layer(Remembers):
     """The base of all layers. A subclass writes `forward` and `backward`; the rest is here.
 
-    `forward(x)` keeps what the backward pass needs in `self.saved`. `backward(dy)` takes the gradient of the loss
-    with respect to the output, adds to the gradients of the parameters, and returns it with respect to the input.
-    A layer remembers one forward pass, the last.
+        class Scale(nn.Layer):
+            def __init__(self):
+                self.scale = nn.Parameter(np.ones(1, dtype=np.float32))
+
+            def forward(self, x):
+                self.saved = x                                              # for the backward pass
+                return self.scale.data * x
+
+            def backward(self, dy):
+                self.scale.add_grad((dy * self.saved).sum().reshape(1))     # gradients add up
+                return self.scale.data * dy                                 # with respect to x
+
+    `backward(dy)` takes the gradient of the loss with respect to the output of the last forward pass; a layer remembers
+    one. Nothing has to be registered: parameters, buffers, random streams and sublayers are found among the layer's
+    attributes (and in lists, tuples and dicts there), in the order in which the constructor set them.
     """
 
     training = True
@@ -52,8 +49,9 @@ class Layer(Remembers):
     def __call__(self, x: Array) -> Array:
         """Run the forward pass, then show layer, input and output to the hooks."""
         y = self.forward(x)
-        if y is None:
-            raise ArgumentError(f"{self!r}: forward returned None; is a return missing?")
+        if not hasattr(y, "dtype"):
+            what = "None; is a return missing?" if y is None else f"a {type(y).__name__}, expected an array"
+            raise ArgumentError(f"{self!r}: forward returned {what}")
         if getattr(x, "dtype", None) != y.dtype and y.dtype.kind == "f":
             raise DTypeError(
                 f"{self!r}: forward made {y.dtype} of {x.dtype}; are its parameters or other arrays {y.dtype}? "

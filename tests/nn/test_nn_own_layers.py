@@ -1,6 +1,7 @@
 """Layers that a student writes: what is found in them, and what is said when something is missing."""
 
 import pickle
+import textwrap
 
 import numpy as np
 import pytest
@@ -69,6 +70,22 @@ def test_what_was_forgotten_is_said_with_the_place(forgets, error, words):
     with pytest.raises(error, match=words) as caught:
         step(Own(forgets))
     assert "(in layer '0' of Sequential)" in caught.value.__notes__
+
+
+def test_an_output_that_is_no_array_is_refused():
+    class Pair(nn.Layer):
+        def forward(self, x):
+            return x, x
+
+    with pytest.raises(ArgumentError, match=r"Pair\(\): forward returned a tuple, expected an array"):
+        Pair()(X)
+
+
+def test_the_example_in_the_help_is_right():
+    example = nn.Layer.__doc__.split("    class Scale")[1].split("`backward(dy)`")[0]
+    space = {"nn": nn, "np": np}
+    exec(textwrap.dedent("    class Scale" + example), space)
+    assert mc.gradcheck(space["Scale"](), np.random.default_rng(0).normal(size=(2, 3))).ok
 
 
 def test_parameters_and_layers_in_lists_and_dicts_are_found():
