@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from minicnn.errors import whole_number
 
 ENOUGH = 1 << 17
-"""Operations for a thread; with fewer, waking it (some 30 microseconds) costs more than it brings."""
+"""Operations for a thread; with fewer, waking it costs more than it brings."""
 
 _pool: ThreadPoolExecutor | None = None
 _count: int | None = None

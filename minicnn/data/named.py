@@ -41,7 +41,7 @@ def load(name: str, *, root: str | Path | None = None, seed: int = 0) -> Splits:
 
 
 def _digits(root: str | Path | None, seed: int) -> Splits:
-    from sklearn.datasets import load_digits  # half a second to import: not before it is needed
+    from sklearn.datasets import load_digits  # slow to import: not before it is needed
 
     bunch = load_digits()
     images = bunch.images[:, None] / 16  # 17 shades of grey

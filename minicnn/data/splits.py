@@ -138,7 +138,7 @@ def split(
 
 def cut(dataset: ArrayDataset, size: int, *, seed: int = 0, stratify: bool = True) -> tuple[ArrayDataset, ArrayDataset]:
     """Cut a data set in two at random: the rest, and `size` examples. Raises `DataError` if a class is too small."""
-    from sklearn.model_selection import train_test_split  # half a second to import: not before it is needed
+    from sklearn.model_selection import train_test_split  # slow to import: not before it is needed
 
     indices = np.arange(len(dataset))
     try:

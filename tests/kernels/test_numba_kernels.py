@@ -150,3 +150,26 @@ def test_the_same_number_of_threads_gives_the_same_bits():
     with use_backend("numba"):
         first, again = (ops.conv2d_backward(ops.conv2d_forward(x, w, None), x, w) for _ in range(2))
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+
+
+def ones(*shape):
+    return np.ones(shape)
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "keywords"),
+    [
+        ("conv2d_backward", (ones(2, 4, 7, 7), ones(2, 3, 6, 6), ones(4, 3, 3, 3)), {}),
+        ("conv2d_backward", (ones(2, 5, 4, 4), ones(2, 3, 6, 6), ones(4, 3, 3, 3)), {}),
+        ("conv2d_backward", (ones(3, 4, 4, 4), ones(2, 3, 6, 6), ones(4, 3, 3, 3)), {}),
+        ("conv2d_backward", (ones(2, 4, 4, 4), ones(2, 2, 6, 6), ones(4, 3, 3, 3)), {}),
+        ("max_pool2d_backward", (ones(2, 3, 4, 4), np.zeros((2, 3, 2, 2), int)), {"kernel": 2, "shape": (2, 3, 4, 4)}),
+        ("max_pool2d_backward", (ones(2, 3, 3, 3), np.zeros((2, 3, 3, 3), int)), {"kernel": 2, "shape": (2, 3, 4, 4)}),
+        ("batch_norm_forward", (ones(2, 3, 4, 4), ones(2), ones(2)), {}),
+        ("batch_norm_backward", (ones(2, 3, 5, 5), ones(2, 3, 4, 4), ones(3), ones(3), ones(3)), {}),
+        ("batch_norm_backward", (ones(2, 3, 4, 4), ones(2, 3, 4, 4), ones(2), ones(3), ones(3)), {}),
+    ],
+)
+def test_arrays_that_do_not_fit_together_are_refused_and_never_read_past_their_end(name, args, keywords):
+    with use_backend("numba"), pytest.raises(ValueError, match=r"shape|broadcast|channels|mismatch"):
+        getattr(ops, name)(*args, **keywords)

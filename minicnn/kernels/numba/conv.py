@@ -7,8 +7,11 @@ stretches, and the tile of `tile.py` reads them where they are:
     weights     dw[(p, q, c), f] = sum over positions of x  times  dy          A = x, B = dy
     input       dx               = the forward pass over dy, with the kernels turned by 180 degrees and transposed
 
-Nothing is unfolded, and no sum leaves its register before it is final. Each image is copied once, into a frame of zeros
-that stays in the cache; images are divided among the threads.
+Nothing is unfolded, and a sum leaves its register once (for the weights, once an image). Each image is copied into a
+frame of zeros that stays in the cache; images are divided among the threads.
+
+The tile knows no bounds: arrays whose shapes do not fit together must never reach it. They go to the plain body, which
+refuses them.
 """
 
 import itertools
@@ -36,7 +39,7 @@ def conv2d_forward(
     dilation: PairLike = 1,
     groups: int = 1,
 ) -> Array:
-    """Tiles of up to 8 positions by 4 vectors of channels; the bias is added on the way out."""
+    """Tiles of up to 8 positions and up to 4 vectors of channels; the bias is added on the way out."""
     if not _supported(x, w, dilation, groups) or (b is not None and (b.shape != w.shape[:1] or not is_float(x, b))):
         geometry: dict[str, Any] = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
         return plain_body("conv2d_forward")(x, w, b, **geometry)
@@ -58,9 +61,10 @@ def conv2d_backward(
 ) -> tuple[Array | None, Array, Array]:
     """Weights: each thread sums over its own images. Input: the forward kernel, over dy spread out by the stride."""
     kh, kw = w.shape[2:]
-    pads, _ = conv_windows(x.shape, (kh, kw), stride, padding, dilation)
+    pads, out = conv_windows(x.shape, (kh, kw), stride, padding, dilation)
     narrow = max(pads[0]) < kh and max(pads[1]) < kw  # a wider border would have to be cut off dy
-    if not (_supported(x, w, dilation, groups) and is_float(dy, x) and narrow):
+    fits = dy.shape == (len(x), len(w), *out) and is_float(dy, x)
+    if not (_supported(x, w, dilation, groups) and narrow and fits):
         geometry: dict[str, Any] = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
         return plain_body("conv2d_backward")(dy, x, w, **geometry, need_dx=need_dx)
     sh, sw = pair(stride, "stride")

@@ -9,7 +9,7 @@ from minicnn.kernels.numba.memory import channels_first, channels_last, is_float
 
 def batch_norm_forward(x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5) -> tuple[Array, Array, Array]:
     """Three passes in threads: means, squared deviations, and one multiply-add a number."""
-    if x.ndim != 4 or x.size == 0 or not is_float(x, gamma, beta):
+    if not _supported(x, gamma, beta):
         return plain_body("batch_norm_forward")(x, gamma, beta, eps=eps)
     last_x = channels_last(x)
     m, cost = x.size // x.shape[1], x[0].size
@@ -24,7 +24,7 @@ def batch_norm_forward(x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5
 
 def batch_norm_backward(dy: Array, x: Array, gamma: Array, mean: Array, inv_std: Array) -> tuple[Array, Array, Array]:
     """Two passes in threads: both sums at once, then dx."""
-    if x.ndim != 4 or x.size == 0 or not is_float(dy, x, gamma, mean, inv_std):
+    if not _supported(x, gamma, mean, inv_std) or dy.shape != x.shape or not is_float(dy, x):
         return plain_body("batch_norm_backward")(dy, x, gamma, mean, inv_std)
     last_dy, last_x = channels_last(dy), channels_last(x)
     m, cost = x.size // x.shape[1], x[0].size
@@ -34,6 +34,11 @@ def batch_norm_backward(dy: Array, x: Array, gamma: Array, mean: Array, inv_std:
     dx = np.empty_like(last_x)
     in_threads(lambda a, b: _gradient(last_dy[a:b], last_x[a:b], *constants, dx[a:b]), len(x), cost=cost)
     return channels_first(dx), dgamma, dbeta
+
+
+def _supported(x: Array, *channels: Array) -> bool:
+    """Return whether x is a batch of images, and the rest one number a channel; the plain body has the other cases."""
+    return x.ndim == 4 and x.size > 0 and is_float(x, *channels) and all(v.shape == x.shape[1:2] for v in channels)
 
 
 @njit(nogil=True, cache=True)

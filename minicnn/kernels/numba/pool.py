@@ -36,7 +36,8 @@ def max_pool2d_backward(
 ) -> Array:
     """Windows that do not overlap write their pixels; only those that do add to zeros."""
     plan = _plan(shape, kernel, stride, padding)
-    if plan is None or not is_float(dy) or argmax.dtype.kind not in "iu":
+    fits = plan is not None and dy.shape == argmax.shape == (*shape[:2], *plan[1])
+    if plan is None or not fits or not is_float(dy) or argmax.dtype.kind not in "iu":
         return plain_body("max_pool2d_backward")(dy, argmax, shape=shape, kernel=kernel, stride=stride, padding=padding)
     geometry, _ = plan
     n, c, h, w = shape
