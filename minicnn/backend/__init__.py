@@ -12,7 +12,7 @@ from minicnn.backend.backends import (
 )
 from minicnn.backend.keys import CounterRng, Key, default_rng, seed
 from minicnn.backend.slots import Slot, plain_body, plug, slot, slots
-from minicnn.backend.threads import get_num_threads, in_threads, set_num_threads
+from minicnn.backend.threads import get_num_threads, in_threads, parts_of, run_parts, set_num_threads
 
 __all__ = [
     "Array",
@@ -28,8 +28,10 @@ __all__ = [
     "get_backend",
     "get_num_threads",
     "in_threads",
+    "parts_of",
     "plain_body",
     "plug",
+    "run_parts",
     "seed",
     "set_backend",
     "set_num_threads",

@@ -61,6 +61,13 @@ class Slot:
             return self.body(*args, **kwargs)
         return kernels_of(backend).get(self.name, self.body)(*args, **kwargs)
 
+    def has_kernel(self, *arrays: Any) -> bool:
+        """Return whether a kernel would run for these arrays: there is one, and nothing is plugged in its way."""
+        plugged = _plugged.get()
+        if plugged and (self.name in plugged or any(name in plugged for name in self.uses)):
+            return False
+        return self.name in kernels_of(backend_of(*arrays))
+
     def __str__(self) -> str:
         return f"{self.name}{plain(self.signature)} -> {', '.join(self.returns)}"
 

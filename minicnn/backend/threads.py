@@ -5,7 +5,6 @@ neither fault. The work is cut into as many equal parts as there are threads, al
 does not depend on which thread was faster, and is the same to the bit from run to run.
 """
 
-import itertools
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -52,10 +51,19 @@ def in_threads(work: Callable[[int, int], object], count: int, *, cost: int = EN
 
     cost : about how many simple operations, such as multiply-adds of numbers, one of `count` takes
     """
+    return run_parts(work, parts_of(count, cost=cost))
+
+
+def parts_of(count: int, *, cost: int = ENOUGH) -> list[tuple[int, int]]:
+    """Cut range(count) into parts (first, last), one for every thread that has enough to do."""
     parts = max(1, min(get_num_threads(), count, count * cost // ENOUGH))
-    edges = [count * i // parts for i in range(parts + 1)]
-    others = [_threads().submit(work, first, last) for first, last in itertools.pairwise(edges[1:])]
-    return [work(0, edges[1]), *(other.result() for other in others)]
+    return [(count * i // parts, count * (i + 1) // parts) for i in range(parts)]
+
+
+def run_parts(work: Callable[[int, int], object], parts: list[tuple[int, int]]) -> list:
+    """Call work(first, last) for every part, each in a thread of its own; return the results in order."""
+    others = [_threads().submit(work, first, last) for first, last in parts[1:]]
+    return [work(*parts[0]), *(other.result() for other in others)]
 
 
 def _threads() -> ThreadPoolExecutor:

@@ -10,6 +10,7 @@ from typing import overload
 
 from minicnn.backend import Array, array_module
 from minicnn.errors import ArgumentError, MinicnnError, ShapeError
+from minicnn.nn.fusion import steps_of
 from minicnn.nn.layer import Layer
 
 
@@ -40,6 +41,8 @@ class Sequential(Layer):
         If something is no layer, or one layer object comes twice (it remembers one forward pass only).
     """
 
+    _steps: list[tuple[str, Layer]] = []  # noqa: RUF012 (never written to): how the last forward pass went
+
     def __init__(self, *layers: Layer | Mapping[str, Layer]) -> None:
         self.layers = _by_name(layers)
 
@@ -48,15 +51,16 @@ class Sequential(Layer):
         return _added(super().children(), "layers") | self.layers
 
     def forward(self, x: Array) -> Array:
-        """Run x through the layers in order."""
-        for name, layer in self.layers.items():
-            x = _run(self, name, layer, x)
+        """Run x through the layers in order; where a kernel does neighbours together, in one step (see `fusion.py`)."""
+        self._steps = steps_of(self.layers, x)
+        for name, step in self._steps:
+            x = _run(self, name, step, x)
         return x
 
     def backward(self, dy: Array) -> Array:
         """Run dy through the layers in reverse."""
-        for name, layer in reversed(self.layers.items()):
-            dy = _back(self, name, layer, dy)
+        for name, step in reversed(self._steps or list(self.layers.items())):
+            dy = _back(self, name, step, dy)
         return dy
 
     def first_layers(self) -> list[Layer]:

@@ -4,11 +4,13 @@ import math
 
 from minicnn import ops
 from minicnn.backend import Array, CounterRng
-from minicnn.errors import ArgumentError, whole_number
-from minicnn.geometry import PaddingLike, PairLike, check_padding, pair, settle_padding, short
+from minicnn.errors import ArgumentError, listed, whole_number
+from minicnn.geometry import PaddingLike, Pair, PairLike, check_padding, conv_windows, pair, settle_padding, short
 from minicnn.nn.init import Initialiser, he_normal
 from minicnn.nn.layer import Layer, check_input, naming
 from minicnn.nn.parameter import new_vector, new_weight
+
+ALGORITHMS = ("auto", "im2col", "direct", "winograd")
 
 
 class Conv2d(Layer):
@@ -34,7 +36,11 @@ class Conv2d(Layer):
         How W starts.
     rng : CounterRng, optional
         Where the random numbers come from; by default a stream of its own under `mc.seed`.
+    algorithm : str
+        How it is computed: "auto", "im2col", "direct" or "winograd", as `ops.conv2d_forward` has it.
     """
+
+    _size_seen: tuple[int, ...] = ()
 
     def __init__(
         self,
@@ -49,6 +55,7 @@ class Conv2d(Layer):
         *,
         init: Initialiser = he_normal,
         rng: CounterRng | None = None,
+        algorithm: str = "auto",
     ) -> None:
         in_channels = whole_number("Conv2d: in_channels", in_channels)
         out_channels = whole_number("Conv2d: out_channels", out_channels)
@@ -64,6 +71,9 @@ class Conv2d(Layer):
         self.padding = check_padding(padding)
         self.dilation = pair(dilation, "dilation")
         self.groups = groups
+        if algorithm not in ALGORITHMS:
+            raise ArgumentError(f"Conv2d: algorithm must be one of {listed(ALGORITHMS)}, not {algorithm!r}")
+        self.algorithm = algorithm
         self.weight = new_weight((out_channels, in_channels // groups, *self.kernel_size), init, rng)
         self.bias = new_vector(out_channels) if bias else None
 
@@ -71,14 +81,17 @@ class Conv2d(Layer):
         """x : (N, in_channels, H, W) -> y : (N, out_channels, oh, ow)"""
         check_input(self, x, ndim=4, channels=self.in_channels, like=self.weight.data)
         with naming(self):
-            y = ops.conv2d_forward(x, self.weight.data, self.bias.data if self.bias else None, **self._geometry(x))
+            y = ops.conv2d_forward(x, self.weight.data, self.bias.data if self.bias else None, **self.options(x))
         self.saved = x
         return y
 
     def backward(self, dy: Array) -> Array:
         """dy : (N, out_channels, oh, ow) -> dx : (N, in_channels, H, W)"""
         x = self.saved
-        dx, dw, db = ops.conv2d_backward(dy, x, self.weight.data, **self._geometry(x), need_dx=self.need_dx)
+        return self.add_grads(*ops.conv2d_backward(dy, x, self.weight.data, **self.options(x), need_dx=self.need_dx))
+
+    def add_grads(self, dx: Array, dw: Array, db: Array) -> Array:
+        """Add to the parameters' gradients and hand on dx."""
         self.weight.add_grad(dw)
         if self.bias:
             self.bias.add_grad(db)
@@ -93,11 +106,21 @@ class Conv2d(Layer):
         spread = (d * (k - 1) + 1 for k, d in zip(self.kernel_size, self.dilation, strict=True))
         return (*spread, *self.stride)  # type: ignore[return-value]
 
-    def _geometry(self, x: Array) -> dict:
+    def options(self, x: Array) -> dict:
         """Return what the operation is told: stride and dilation as pairs, padding too unless it is lopsided."""
-        geometry = {"stride": self.stride, "dilation": self.dilation}
-        padding = settle_padding(self.padding, size=x.shape[2:], kernel=self.kernel_size, **geometry)
-        return {**geometry, "padding": padding, "groups": self.groups}
+        size = x.shape[2:]
+        if size != self._size_seen:  # it is always the same image size, but for the last time
+            geometry = {"stride": self.stride, "dilation": self.dilation}
+            padding = settle_padding(self.padding, size=size, kernel=self.kernel_size, **geometry)
+            self._options = {**geometry, "padding": padding, "groups": self.groups}
+            if self.algorithm != "auto":
+                self._options["algorithm"] = self.algorithm
+            self._size_seen = size
+        return self._options
+
+    def output_size(self, x: Array) -> Pair:
+        """Return (oh, ow)."""
+        return conv_windows(x.shape, self.kernel_size, self.stride, self.padding, self.dilation)[1]
 
     def __repr__(self) -> str:
         options = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "groups": 1}

@@ -1,5 +1,6 @@
 """What a forward pass leaves for the backward pass."""
 
+from collections.abc import Callable
 from typing import Any
 
 from minicnn.errors import BackwardError
@@ -7,6 +8,13 @@ from minicnn.errors import BackwardError
 
 class Nothing:
     """Stands for what has not been saved yet; None may be saved."""
+
+
+class Deferred:
+    """Stands for what can be computed from other things that were saved, if anybody should ask for it."""
+
+    def __init__(self, compute: Callable[[], Any]) -> None:
+        self.compute = compute
 
 
 class Remembers:
@@ -19,6 +27,8 @@ class Remembers:
         """What the last forward pass kept. Raises `BackwardError` if it kept nothing, or there was none."""
         if self._saved is Nothing:
             raise BackwardError(f"{self!r}: backward was called before forward, or forward kept nothing in self.saved")
+        if isinstance(self._saved, Deferred):
+            self._saved = self._saved.compute()
         return self._saved
 
     @saved.setter

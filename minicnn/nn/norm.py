@@ -9,6 +9,8 @@ and in evaluation these take the place of the batch's; momentum and the unbiased
 Ioffe and Szegedy, "Batch normalization", 2015, algorithms 1 and 2.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from minicnn import ops
@@ -57,18 +59,22 @@ class BatchNorm2d(Layer):
 
     def forward(self, x: Array) -> Array:
         """Normalise by the batch's statistics in training, by the running ones in evaluation."""
+        return self.normalise(x, ops.batch_norm_forward, ops.batch_norm_inference_forward)
+
+    def normalise(self, x: Array, by_batch: Callable, by_given: Callable) -> Array:
+        """Run one of two operations on x, and remember what `backward` needs and the next evaluation."""
         check_input(self, x, ndim=self.allowed_axes, channels=self.num_features, like=self.weight.data)
         if not self.training:
             mean = self.running_mean.data
             inv_std = 1 / array_module(x).sqrt(self.running_var.data + self.eps)
             self.saved = x, mean, inv_std, False
-            return ops.batch_norm_inference_forward(x, self.weight.data, self.bias.data, mean, inv_std)
+            return by_given(x, self.weight.data, self.bias.data, mean, inv_std)
         if x.size // self.num_features < 2:
             raise ShapeError(
                 f"{self!r}: in training a channel needs two numbers or more to have a variance (x shape {x.shape}); "
                 "use a larger batch, or model.eval()"
             )
-        y, mean, inv_std = ops.batch_norm_forward(x, self.weight.data, self.bias.data, eps=self.eps)
+        y, mean, inv_std = by_batch(x, self.weight.data, self.bias.data, eps=self.eps)
         self.saved = x, mean, inv_std, True
         self._update_running(mean, inv_std, x.size // self.num_features)
         return y
@@ -77,7 +83,10 @@ class BatchNorm2d(Layer):
         """dy and dx have the shape of x."""
         x, mean, inv_std, of_the_batch = self.saved
         backward = ops.batch_norm_backward if of_the_batch else ops.batch_norm_inference_backward
-        dx, dgamma, dbeta = backward(dy, x, self.weight.data, mean, inv_std)
+        return self.add_grads(*backward(dy, x, self.weight.data, mean, inv_std))
+
+    def add_grads(self, dx: Array, dgamma: Array, dbeta: Array) -> Array:
+        """Add to the parameters' gradients and hand on dx."""
         self.weight.add_grad(dgamma)
         self.bias.add_grad(dbeta)
         return dx

@@ -27,6 +27,16 @@ from minicnn.ops.activation import (
 )
 from minicnn.ops.conv import col2im, conv2d_backward, conv2d_forward, im2col
 from minicnn.ops.dropout import dropout_backward, dropout_forward
+from minicnn.ops.fused import (
+    batch_norm_inference_relu_backward,
+    batch_norm_inference_relu_forward,
+    batch_norm_relu_backward,
+    batch_norm_relu_forward,
+    conv2d_relu_backward,
+    conv2d_relu_forward,
+    conv2d_relu_max_pool2d_backward,
+    conv2d_relu_max_pool2d_forward,
+)
 from minicnn.ops.linear import linear_backward, linear_forward
 from minicnn.ops.loss import softmax_cross_entropy_backward, softmax_cross_entropy_forward
 from minicnn.ops.norm import (
@@ -54,9 +64,17 @@ __all__ = [
     "batch_norm_forward",
     "batch_norm_inference_backward",
     "batch_norm_inference_forward",
+    "batch_norm_inference_relu_backward",
+    "batch_norm_inference_relu_forward",
+    "batch_norm_relu_backward",
+    "batch_norm_relu_forward",
     "col2im",
     "conv2d_backward",
     "conv2d_forward",
+    "conv2d_relu_backward",
+    "conv2d_relu_forward",
+    "conv2d_relu_max_pool2d_backward",
+    "conv2d_relu_max_pool2d_forward",
     "dropout_backward",
     "dropout_forward",
     "elu_backward",

@@ -7,7 +7,7 @@ Chellapilla, Puri and Simard, "High performance convolutional neural networks fo
 """
 
 from minicnn.backend import Array, array_module, slot
-from minicnn.errors import ShapeError
+from minicnn.errors import ArgumentError, ShapeError
 from minicnn.geometry import PaddingLike, PairLike, conv_windows, pair
 from minicnn.ops.windows import crop, pad, taps
 
@@ -67,6 +67,7 @@ def conv2d_forward(
     padding: PaddingLike = 0,
     dilation: PairLike = 1,
     groups: int = 1,
+    algorithm: str = "auto",
 ) -> Array:
     """y[n, f, i, j] = b[f] + sum over c, p, q of w[f, c, p, q] * x[n, c, i*stride + p*dilation, j*stride + q*dilation]
 
@@ -76,8 +77,12 @@ def conv2d_forward(
     y : (N, F, oh, ow)
 
     With groups, the channels and the kernels are cut into that many equal parts, and part g sees part g alone.
+
+    The algorithm is a matter of speed: "im2col" is this body's, "auto" whatever is fastest, and the kernels of the
+    backend "numba" have "direct" and "winograd" besides. Raises `ArgumentError` for one that is not to be had.
     """
     check_conv2d(x, w, b, groups)
+    check_algorithm(algorithm)
     n, f = len(x), len(w)
     kernel = w.shape[2:]
     _, (oh, ow) = conv_windows(x.shape, kernel, stride, padding, dilation)
@@ -102,6 +107,7 @@ def conv2d_backward(
     dilation: PairLike = 1,
     groups: int = 1,
     need_dx: bool = True,
+    algorithm: str = "auto",
 ) -> tuple[Array | None, Array, Array]:
     """Gradients of `conv2d_forward`, whose forward is y[n] = W cols[n] + b:
 
@@ -113,6 +119,7 @@ def conv2d_backward(
     dw : (F, C/groups, kh, kw)
     db : (F,)
     """
+    check_algorithm(algorithm)
     n, f = len(x), len(w)
     kernel = w.shape[2:]
     dy_rows = dy.reshape(n, groups, f // groups, dy.shape[2] * dy.shape[3])  # (N, G, F/G, L)
@@ -127,6 +134,15 @@ def conv2d_backward(
     dcols = dcols.reshape(n, x.shape[1] * kernel[0] * kernel[1], dy_rows.shape[3])
     dx = col2im(dcols, shape=x.shape, kernel=kernel, stride=stride, padding=padding, dilation=dilation)
     return dx, dw, db
+
+
+def check_algorithm(algorithm: str) -> None:
+    """Raise `ArgumentError` unless the plain body is what was asked for."""
+    if algorithm not in ("auto", "im2col"):
+        raise ArgumentError(
+            f'algorithm={algorithm!r} is none of the plain body\'s: it has "im2col" (which "auto" takes too); '
+            'the backend "numba" has kernels for "direct" and "winograd", without groups'
+        )
 
 
 def check_conv2d(x: Array, w: Array, b: Array | None, groups: int) -> None:

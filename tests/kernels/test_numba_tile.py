@@ -18,17 +18,20 @@ def test_it_sums_rows_of_products(vectors, rows, depth, dtype):
     height, wide = tiles.tile_height(vectors), vectors * tiles.VECTOR_BYTES // np.dtype(dtype).itemsize
 
     @numba.njit
-    def run(out, a, offsets, b):
-        tile(out, a, offsets, 11, 2, b, depth * wide, wide, rows, depth)
+    def run(out, add, a, offsets, b):
+        tile(out, 5, wide + 3, add, a, offsets, 11, 2, b, 7, depth * wide, wide, rows, depth)
 
     a, b = rng.normal(size=200).astype(dtype), rng.normal(size=(rows, depth, wide)).astype(dtype)
     offsets = rng.integers(0, 150, size=height)
-    out = np.full(height * wide, np.nan, dtype)
-    run(out, a, offsets, b.reshape(-1))
-
+    out = np.full(5 + height * (wide + 3), np.nan, dtype)
+    packed = np.concatenate([np.full(7, np.nan, dtype), b.reshape(-1)])
     at = offsets[:, None, None] + 11 * np.arange(rows)[:, None] + 2 * np.arange(depth)
     want = np.einsum("mrk,rkv->mv", a[at].astype(np.float64), b.astype(np.float64))
-    np.testing.assert_allclose(out.reshape(height, wide), want, rtol=0, atol=50 * np.finfo(dtype).eps)
+    for times, add in enumerate((False, True, True), start=1):
+        run(out, add, a, offsets, packed)
+        got = out[5:].reshape(height, wide + 3)
+        np.testing.assert_allclose(got[:, :wide], times * want, rtol=0, atol=50 * times * np.finfo(dtype).eps)
+        assert np.isnan(got[:, wide:]).all(), "it wrote beyond its rows"
 
 
 @pytest.mark.parametrize("vectors", [1, 2, 3, 4])

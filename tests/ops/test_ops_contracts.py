@@ -16,6 +16,8 @@ CONV = {"stride": (2, 1), "padding": (1, 2), "dilation": (1, 2), "groups": 2}
 IMAGE = (2, 4, 5, 6)
 LABELS = np.array([[[0, 3], [1, 2]], [[3, 3], [0, 1]]])
 KEY = Key(1, 2, 3)
+FUSED_CONV = {"stride": (2, 1), "padding": (1, 2), "dilation": (1, 2)}
+POOL = {"pool_kernel": 2, "pool_stride": (1, 2), "pool_padding": (1, 0)}
 
 
 class Numbers:
@@ -42,11 +44,33 @@ def batch_norm_arrays(r):
     return [r(*IMAGE), r(4), r(4)]
 
 
+def _first_pixels(*shape):
+    """An argmax: in the upper row of windows, which lie half outside, the lower left pixel, elsewhere any."""
+    where = np.arange(np.prod(shape)).reshape(shape) % 4
+    where[:, :, 0] = 2
+    where[:, :, 3] = 0
+    return where.astype(np.uint8)
+
+
 EXAMPLES = {
     "im2col": lambda r: ([r(*IMAGE)], {**GEOMETRY, "dilation": (2, 1)}),
     "col2im": lambda r: ([r(2, 24, 18)], {"shape": IMAGE, **GEOMETRY}),
     "conv2d_forward": lambda r: ([r(*IMAGE), r(6, 2, 3, 2), r(6)], CONV),
     "conv2d_backward": lambda r: ([r(2, 6, 3, 8), r(*IMAGE), r(6, 2, 3, 2)], CONV),
+    "conv2d_relu_forward": lambda r: ([r(*IMAGE), r(6, 4, 3, 2), r(6)], FUSED_CONV),
+    "conv2d_relu_backward": lambda r: ([r(2, 6, 3, 8), r(2, 6, 3, 8), r(*IMAGE), r(6, 4, 3, 2)], FUSED_CONV),
+    "conv2d_relu_max_pool2d_forward": lambda r: ([r(*IMAGE), r(6, 4, 3, 2), r(6)], {**FUSED_CONV, **POOL}),
+    "conv2d_relu_max_pool2d_backward": lambda r: (
+        [r(2, 6, 4, 4), r(2, 6, 4, 4), _first_pixels(2, 6, 4, 4), r(*IMAGE), r(6, 4, 3, 2)],
+        {**FUSED_CONV, **POOL},
+    ),
+    "batch_norm_relu_forward": lambda r: (batch_norm_arrays(r), {"eps": 1e-3}),
+    "batch_norm_relu_backward": lambda r: ([r(*IMAGE), r(*IMAGE), r(*IMAGE), r(4), r(4), r(4, positive=True)], {}),
+    "batch_norm_inference_relu_forward": lambda r: ([*batch_norm_arrays(r), r(4), r(4, positive=True)], {}),
+    "batch_norm_inference_relu_backward": lambda r: (
+        [r(*IMAGE), r(*IMAGE), r(*IMAGE), r(4), r(4), r(4, positive=True)],
+        {},
+    ),
     "linear_forward": lambda r: ([r(3, 4), r(5, 4), r(5)], {}),
     "linear_backward": lambda r: ([r(3, 5), r(3, 4), r(5, 4)], {}),
     "max_pool2d_forward": lambda r: ([r(*IMAGE)], GEOMETRY),

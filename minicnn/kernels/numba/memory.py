@@ -4,6 +4,8 @@ Kernels read and write images as contiguous (N, H, W, C), channels last: the num
 the innermost loop runs over them and fills whole vectors. Outside, the same memory is seen as (N, C, H, W).
 """
 
+import threading
+
 import numpy as np
 
 from minicnn.backend import Array
@@ -27,13 +29,53 @@ def channels_first(x: np.ndarray) -> Array:
 
 def flat(*arrays: Array) -> list[np.ndarray] | None:
     """Return arrays of one shape as flat views of their memory, or None if they have gaps or do not lie alike."""
-    if all(array.flags.c_contiguous for array in arrays):
-        return [array.reshape(-1) for array in arrays]
-    if all(array.ndim == 4 and array.transpose(0, 2, 3, 1).flags.c_contiguous for array in arrays):
-        return [array.transpose(0, 2, 3, 1).reshape(-1) for array in arrays]
-    return None
+    first, axes = arrays[0], None
+    if not first.flags.c_contiguous:
+        axes = sorted(range(first.ndim), key=first.strides.__getitem__, reverse=True)  # from the outermost inwards
+    views = []
+    for array in arrays:
+        if array.shape != first.shape:
+            return None
+        view = array if axes is None else array.transpose(axes)
+        if not view.flags.c_contiguous:
+            return None
+        views.append(view.reshape(-1))
+    return views
+
+
+def laid_as(pattern: Array, array: Array) -> np.ndarray:
+    """Return an array in the memory order of a pattern of its shape: itself where it lies so already, else a copy."""
+    if array.strides == pattern.strides:
+        return array
+    copy = np.empty_like(pattern, dtype=array.dtype)
+    copy[...] = array
+    return copy
 
 
 def is_float(*arrays: Array) -> bool:
     """Return whether all arrays are of one type, float32 or float64: what the kernels are compiled for."""
-    return arrays[0].dtype in (np.float32, np.float64) and all(array.dtype == arrays[0].dtype for array in arrays)
+    dtype = arrays[0].dtype
+    for array in arrays:  # plainer than all(...), and half the time
+        if array.dtype != dtype:
+            return False
+    return dtype in _FLOATS
+
+
+_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+def workspace(size: int, dtype: str) -> np.ndarray:
+    """Return an array of this thread's own, (size,), whose contents are whatever was left; the next call reuses it."""
+    arrays = _workspaces.__dict__
+    array = arrays.get(dtype)
+    if array is None or len(array) < size:
+        whole = np.empty(size + LINE, dtype=dtype)
+        shift = -whole.ctypes.data % LINE // whole.itemsize  # vectors that cross a cache line take twice as long
+        array = arrays[dtype] = whole[shift : shift + size]
+    return array[:size]
+
+
+LINE = 64
+"""Bytes that the cache holds and moves together."""
+
+_workspaces = threading.local()

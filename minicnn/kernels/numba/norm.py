@@ -1,4 +1,10 @@
-"""Batch norm in channels-last memory. A row of pixels is summed in the array's own type, the rows in float64."""
+"""Batch norm in channels-last memory, alone or with the ReLU behind it: an image is a list of pixels, a pixel C numbers.
+
+Sums run over a few pixels in the array's own type, and over these in float64.
+"""
+
+import math
+from collections.abc import Callable
 
 import numpy as np
 from numba import njit
@@ -6,34 +12,50 @@ from numba import njit
 from minicnn.backend import Array, in_threads, plain_body
 from minicnn.kernels.numba.memory import channels_first, channels_last, is_float
 
+CHUNK = 32
+"""Pixels that are gone through twice, once for their mean and once for the squares about it, while they are at hand."""
+PASS = 4
+"""The cost of reading and writing a number, in multiply-adds."""
+
 
 def batch_norm_forward(x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5) -> tuple[Array, Array, Array]:
-    """Three passes in threads: means, squared deviations, and one multiply-add a number."""
-    if not _supported(x, gamma, beta):
-        return plain_body("batch_norm_forward")(x, gamma, beta, eps=eps)
-    last_x = channels_last(x)
-    m, cost = x.size // x.shape[1], x[0].size
-    mean = (sum(in_threads(lambda a, b: _sums(last_x[a:b]), len(x), cost=cost)) / m).astype(x.dtype)
-    var = sum(in_threads(lambda a, b: _squares(last_x[a:b], mean), len(x), cost=cost)) / m
-    inv_std = (1 / np.sqrt(var + eps)).astype(x.dtype)
-    scale = gamma * inv_std
-    y = np.empty_like(last_x)
-    in_threads(lambda a, b: _normalise(last_x[a:b], mean, scale, beta, y[a:b]), len(x), cost=cost)
-    return channels_first(y), mean, inv_std
+    """Two passes over memory in threads: one for means and variances, one multiply-add a number."""
+    return _forward("batch_norm_forward", x, gamma, beta, eps, relu=False)
+
+
+def batch_norm_relu_forward(x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5) -> tuple[Array, Array, Array]:
+    """The second pass takes ReLU along."""
+    return _forward("batch_norm_relu_forward", x, gamma, beta, eps, relu=True)
 
 
 def batch_norm_backward(dy: Array, x: Array, gamma: Array, mean: Array, inv_std: Array) -> tuple[Array, Array, Array]:
     """Two passes in threads: both sums at once, then dx."""
-    if not _supported(x, gamma, mean, inv_std) or dy.shape != x.shape or not is_float(dy, x):
+    if not _supported(x, gamma, mean, inv_std) or not _alike(x, dy):
         return plain_body("batch_norm_backward")(dy, x, gamma, mean, inv_std)
-    last_dy, last_x = channels_last(dy), channels_last(x)
-    m, cost = x.size // x.shape[1], x[0].size
-    sums = sum(in_threads(lambda a, b: _gradient_sums(last_dy[a:b], last_x[a:b], mean, inv_std), len(x), cost=cost))
-    dbeta, dgamma = sums.astype(x.dtype)
-    constants = mean, inv_std, gamma * inv_std, dbeta / m, dgamma / m
-    dx = np.empty_like(last_x)
-    in_threads(lambda a, b: _gradient(last_dy[a:b], last_x[a:b], *constants, dx[a:b]), len(x), cost=cost)
-    return channels_first(dx), dgamma, dbeta
+    return _backward(dy, dy, x, gamma, mean, inv_std, relu=False)
+
+
+def batch_norm_relu_backward(
+    dy: Array, y: Array, x: Array, gamma: Array, mean: Array, inv_std: Array
+) -> tuple[Array, Array, Array]:
+    """Both passes mask dy by ReLU as they read it."""
+    if not _supported(x, gamma, mean, inv_std) or not _alike(x, dy, y):
+        return plain_body("batch_norm_relu_backward")(dy, y, x, gamma, mean, inv_std)
+    return _backward(dy, y, x, gamma, mean, inv_std, relu=True)
+
+
+def batch_norm_inference_forward(x: Array, gamma: Array, beta: Array, mean: Array, inv_std: Array) -> Array:
+    """One pass in threads."""
+    if not _supported(x, gamma, beta, mean, inv_std):
+        return plain_body("batch_norm_inference_forward")(x, gamma, beta, mean, inv_std)
+    return _normalised(x, gamma, beta, mean, inv_std, relu=False)
+
+
+def batch_norm_inference_relu_forward(x: Array, gamma: Array, beta: Array, mean: Array, inv_std: Array) -> Array:
+    """One pass in threads, which takes ReLU along."""
+    if not _supported(x, gamma, beta, mean, inv_std):
+        return plain_body("batch_norm_inference_relu_forward")(x, gamma, beta, mean, inv_std)
+    return _normalised(x, gamma, beta, mean, inv_std, relu=True)
 
 
 def _supported(x: Array, *channels: Array) -> bool:
@@ -41,78 +63,148 @@ def _supported(x: Array, *channels: Array) -> bool:
     return x.ndim == 4 and x.size > 0 and is_float(x, *channels) and all(v.shape == x.shape[1:2] for v in channels)
 
 
+def _alike(x: Array, *others: Array) -> bool:
+    return is_float(x, *others) and all(other.shape == x.shape for other in others)
+
+
+def _pixels(x: Array) -> np.ndarray:
+    """Return images (N, C, H, W) as pixels (N * H * W, C)."""
+    return channels_last(x).reshape(-1, x.shape[1])
+
+
+def _images(pixels: np.ndarray, shape: tuple[int, ...]) -> Array:
+    n, c, h, w = shape
+    return channels_first(pixels.reshape(n, h, w, c))
+
+
+def _forward(name: str, x: Array, gamma: Array, beta: Array, eps: float, *, relu: bool) -> tuple[Array, Array, Array]:
+    if not _supported(x, gamma, beta):
+        return plain_body(name)(x, gamma, beta, eps=eps)
+    mean, var = _mean_and_variance(_pixels(x))
+    mean, inv_std = mean.astype(x.dtype), (1 / np.sqrt(var + eps)).astype(x.dtype)
+    return _normalised(x, gamma, beta, mean, inv_std, relu=relu), mean, inv_std
+
+
+def _mean_and_variance(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and biased variance of each column, in float64, from those of the threads' parts.
+
+    Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979, (2.1).
+    """
+    parts = _in_threads(lambda a, b: _statistics(x[a:b]), x)
+    count, mean, squares = parts[0]
+    for other, other_mean, other_squares in parts[1:]:
+        shift, total = other_mean - mean, count + other
+        mean = mean + shift * (other / total)
+        squares = squares + other_squares + shift * shift * (count * other / total)
+        count = total
+    return mean, squares / count
+
+
+def _normalised(x: Array, gamma: Array, beta: Array, mean: Array, inv_std: Array, *, relu: bool) -> Array:
+    pixels = _pixels(x)
+    y, scale = np.empty_like(pixels), gamma * inv_std
+    _in_threads(lambda a, b: _normalise(pixels[a:b], mean, scale, beta, relu, y[a:b]), pixels)
+    return _images(y, x.shape)
+
+
+def _backward(
+    dy: Array, y: Array, x: Array, gamma: Array, mean: Array, inv_std: Array, *, relu: bool
+) -> tuple[Array, Array, Array]:
+    dys, ys, xs = _pixels(dy), _pixels(y), _pixels(x)
+    sums = sum(_in_threads(lambda a, b: _gradient_sums(dys[a:b], ys[a:b], xs[a:b], mean, inv_std, relu), xs))
+    dbeta, dgamma = sums.astype(x.dtype)
+    constants = mean, inv_std, gamma * inv_std, dbeta / len(xs), dgamma / len(xs)
+    dx = np.empty_like(xs)
+    _in_threads(lambda a, b: _gradient(dys[a:b], ys[a:b], xs[a:b], *constants, relu, dx[a:b]), xs)
+    return _images(dx, x.shape), dgamma, dbeta
+
+
+def _in_threads(work: Callable[[int, int], object], pixels: np.ndarray) -> list:
+    """Divide pixels among the threads at multiples of CHUNK."""
+    count = len(pixels)
+    chunks = math.ceil(count / CHUNK)
+    return in_threads(lambda a, b: work(a * CHUNK, min(b * CHUNK, count)), chunks, cost=PASS * CHUNK * pixels.shape[1])
+
+
 @njit(nogil=True, cache=True)
-def _sums(x):  # type: ignore[no-untyped-def]
-    images, h, w, channels = x.shape
-    total = np.zeros(channels, dtype=np.float64)
-    row = np.empty(channels, dtype=x.dtype)
-    for n in range(images):
-        for i in range(h):
-            row[:] = 0
-            for j in range(w):
-                pixel = x[n, i, j]
-                for c in range(channels):
-                    row[c] += pixel[c]
+def _statistics(x):  # type: ignore[no-untyped-def]
+    """Return the number of pixels, their means, and the sums of squares about these."""
+    pixels, channels = x.shape
+    mean, squares = np.zeros(channels, dtype=np.float64), np.zeros(channels, dtype=np.float64)
+    few, few_squares = np.empty(channels, dtype=x.dtype), np.empty(channels, dtype=x.dtype)
+    for first in range(0, pixels, CHUNK):
+        last = min(first + CHUNK, pixels)
+        few[:] = 0
+        for p in range(first, last):
+            pixel = x[p]
             for c in range(channels):
-                total[c] += row[c]
-    return total
-
-
-@njit(nogil=True, cache=True)
-def _squares(x, mean):  # type: ignore[no-untyped-def]
-    images, h, w, channels = x.shape
-    total = np.zeros(channels, dtype=np.float64)
-    row = np.empty(channels, dtype=x.dtype)
-    for n in range(images):
-        for i in range(h):
-            row[:] = 0
-            for j in range(w):
-                pixel = x[n, i, j]
-                for c in range(channels):
-                    row[c] += (pixel[c] - mean[c]) * (pixel[c] - mean[c])
+                few[c] += pixel[c]
+        part = x.dtype.type(1 / (last - first))
+        for c in range(channels):
+            few[c] *= part
+        few_squares[:] = 0
+        for p in range(first, last):
+            pixel = x[p]
             for c in range(channels):
-                total[c] += row[c]
-    return total
+                few_squares[c] += (pixel[c] - few[c]) * (pixel[c] - few[c])
+        share = (last - first) / last
+        for c in range(channels):
+            shift = few[c] - mean[c]
+            mean[c] += shift * share
+            squares[c] += few_squares[c] + shift * shift * (share * first)
+    return pixels, mean, squares
 
 
 @njit(nogil=True, cache=True)
-def _normalise(x, mean, scale, beta, y):  # type: ignore[no-untyped-def]
-    images, h, w, channels = x.shape
-    for n in range(images):
-        for i in range(h):
-            for j in range(w):
-                pixel, result = x[n, i, j], y[n, i, j]
-                for c in range(channels):
-                    result[c] = (pixel[c] - mean[c]) * scale[c] + beta[c]
+def _normalise(x, mean, scale, beta, relu, y):  # type: ignore[no-untyped-def]
+    pixels, channels = x.shape
+    for p in range(pixels):
+        pixel, result = x[p], y[p]
+        for c in range(channels):
+            result[c] = (pixel[c] - mean[c]) * scale[c] + beta[c]
+        if relu:
+            for c in range(channels):
+                result[c] = 0 if result[c] <= 0 else result[c]  # a NaN stays one
 
 
 @njit(nogil=True, cache=True)
-def _gradient_sums(dy, x, mean, inv_std):  # type: ignore[no-untyped-def]
-    images, h, w, channels = x.shape
+def _gradient_sums(dy, y, x, mean, inv_std, relu):  # type: ignore[no-untyped-def]
+    pixels, channels = x.shape
     total = np.zeros((2, channels), dtype=np.float64)
-    row, row_x_hat = np.empty(channels, dtype=x.dtype), np.empty(channels, dtype=x.dtype)
-    for n in range(images):
-        for i in range(h):
-            row[:] = 0
-            row_x_hat[:] = 0
-            for j in range(w):
-                pixel, gradient = x[n, i, j], dy[n, i, j]
-                for c in range(channels):
-                    row[c] += gradient[c]
-                    row_x_hat[c] += gradient[c] * ((pixel[c] - mean[c]) * inv_std[c])
+    few, few_x_hat = np.empty(channels, dtype=x.dtype), np.empty(channels, dtype=x.dtype)
+    masked = np.empty(channels, dtype=x.dtype)
+    for first in range(0, pixels, CHUNK):
+        few[:] = 0
+        few_x_hat[:] = 0
+        for p in range(first, min(first + CHUNK, pixels)):
+            pixel, gradient = x[p], dy[p]
+            if relu:
+                _mask(gradient, y[p], masked)
+                gradient = masked
             for c in range(channels):
-                total[0, c] += row[c]
-                total[1, c] += row_x_hat[c]
+                few[c] += gradient[c]
+                few_x_hat[c] += gradient[c] * ((pixel[c] - mean[c]) * inv_std[c])
+        for c in range(channels):
+            total[0, c] += few[c]
+            total[1, c] += few_x_hat[c]
     return total
 
 
 @njit(nogil=True, cache=True)
-def _gradient(dy, x, mean, inv_std, scale, mean_dy, mean_dy_x_hat, dx):  # type: ignore[no-untyped-def]
-    images, h, w, channels = x.shape
-    for n in range(images):
-        for i in range(h):
-            for j in range(w):
-                pixel, gradient, result = x[n, i, j], dy[n, i, j], dx[n, i, j]
-                for c in range(channels):
-                    x_hat = (pixel[c] - mean[c]) * inv_std[c]
-                    result[c] = scale[c] * (gradient[c] - mean_dy[c] - x_hat * mean_dy_x_hat[c])
+def _gradient(dy, y, x, mean, inv_std, scale, mean_dy, mean_dy_x_hat, relu, dx):  # type: ignore[no-untyped-def]
+    pixels, channels = x.shape
+    masked = np.empty(channels, dtype=x.dtype)
+    for p in range(pixels):
+        pixel, gradient, result = x[p], dy[p], dx[p]
+        if relu:
+            _mask(gradient, y[p], masked)
+            gradient = masked
+        for c in range(channels):
+            x_hat = (pixel[c] - mean[c]) * inv_std[c]
+            result[c] = scale[c] * (gradient[c] - mean_dy[c] - x_hat * mean_dy_x_hat[c])
+
+
+@njit(nogil=True)
+def _mask(dy, y, dx):  # type: ignore[no-untyped-def]
+    for c in range(y.size):
+        dx[c] = dy[c] if y[c] > 0 else 0

@@ -4,7 +4,7 @@
         for k in range(depth):
             for m in range(MR):
                 for v in range(NV):
-                    acc[m][v] += a[m][r * a_row + k * a_step] * b[r * b_row + k * b_step + v * LANES : ... + LANES]
+                    sum[m][v] += a[offsets[m] + r * a_row + k * a_step] * b[b_at + r * b_row + k * b_step + v * LANES : ...]
 
 MR numbers of A are each spread over the lanes of a vector and multiplied with NV vectors of B: MR * NV multiply-adds
 of whole vectors for MR + NV loads. That ratio is what keeps the multipliers busy. MR * NV accumulators, NV vectors of
@@ -18,20 +18,13 @@ not this one: after a change here, delete `minicnn/kernels/numba/__pycache__`.)
 
 from typing import Any
 
-import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-try:
-    AVX512 = bool(llvm.get_host_cpu_features().get("avx512f"))
-except RuntimeError:  # LLVM does not know this processor's features
-    AVX512 = False
-VECTOR_BYTES = 64 if AVX512 else 32
-"""The width of a vector; where the processor's are narrower, LLVM makes two of one."""
+from minicnn.kernels.numba.vector import REGISTERS, VECTOR_BYTES, spread
 
-REGISTERS = 32 if AVX512 else 16
 MAX_VECTORS = 4
 
 
@@ -43,19 +36,25 @@ def tile_height(vectors: int) -> int:
 def make_tile(vectors: int) -> Any:
     """Return the compiled-in loop for tiles of this width, MR = tile_height(vectors) rows high.
 
-    tile(out, a, offsets, a_row, a_step, b, b_row, b_step, rows, depth)
+    tile(out, out_at, out_row, add, a, offsets, a_row, a_step, b, b_at, b_row, b_step, rows, depth)
 
-    out : (MR, vectors * lanes), contiguous; the sums are stored there
-    a, b : flat arrays; row m of the tile reads A from `a[offsets[m]]` on
+    out, a, b : flat arrays
+    out_at, out_row : row m of the sums goes to `out[out_at + m * out_row]` and the numbers after it ...
+    add : ... added to what is there, or in its place
+    offsets : row m of the tile reads A from `a[offsets[m]]` on
     """
     height = tile_height(vectors)
 
     @intrinsic
-    def tile(context, out, a, offsets, a_row, a_step, b, b_row, b_step, rows, depth):  # type: ignore[no-untyped-def]
-        signature = types.void(out, a, offsets, a_row, a_step, b, b_row, b_step, rows, depth)
+    def tile(  # type: ignore[no-untyped-def]
+        context, out, out_at, out_row, add, a, offsets, a_row, a_step, b, b_at, b_row, b_step, rows, depth
+    ):
+        signature = types.void(
+            out, types.intp, types.intp, types.boolean, a, offsets, *[types.intp] * 2, b, *[types.intp] * 5
+        )
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            element = context.get_value_type(signature.args[1].dtype)
+            element = context.get_value_type(a.dtype)
             _TileWriter(context, builder, signature, element, height, vectors).write(arguments)
             return context.get_dummy_value()
 
@@ -79,22 +78,31 @@ class _TileWriter:
 
     def write(self, arguments: Any) -> None:
         builder, index = self.builder, ir.IntType(64)
-        out, a, offsets, a_row, a_step, b, b_row, b_step, rows, depth = arguments
-        out, a, b, offsets = (self._data(i, v) for i, v in ((0, out), (1, a), (5, b), (2, offsets)))
-        zero = ir.Constant(index, 0)
+        out, out_at, out_row, add, a, offsets, a_row, a_step, b, b_at, b_row, b_step, rows, depth = arguments
+        out, a, offsets, b = (self._data(i, arguments[i]) for i in (0, 4, 5, 8))
+        b, zero = builder.gep(b, [b_at]), ir.Constant(index, 0)
         starts = [builder.load(builder.gep(offsets, [ir.Constant(index, m)])) for m in range(self.height)]
         a_pointers = [builder.gep(a, [start]) for start in starts]
+        places = [builder.add(out_at, builder.mul(out_row, ir.Constant(index, m))) for m in range(self.height)]
+        out_rows = [builder.gep(out, [place]) for place in places]
         before = builder.block
+        earlier_sums = builder.append_basic_block("add")
         row_loop = builder.append_basic_block("rows")
         depth_loop = builder.append_basic_block("depth")
         row_end = builder.append_basic_block("row.end")
         done = builder.append_basic_block("done")
 
+        builder.cbranch(add, earlier_sums, row_loop)
+        builder.position_at_end(earlier_sums)
+        earlier = [[self._load_vector(row, v) for v in range(self.vectors)] for row in out_rows]
         builder.branch(row_loop)
+
         builder.position_at_end(row_loop)
         r = builder.phi(index)
         r.add_incoming(zero, before)
-        sums = self._phis(before, [[ir.Constant(self.vector, [0.0] * self.lanes)] * self.vectors] * self.height)
+        r.add_incoming(zero, earlier_sums)
+        sums = self._phis(before, [[ir.Constant(self.vector, None)] * self.vectors] * self.height)
+        self._feed(sums, earlier, earlier_sums)
         a_base, b_base = builder.mul(r, a_row), builder.mul(r, b_row)
         builder.branch(depth_loop)
 
@@ -107,8 +115,8 @@ class _TileWriter:
         b_vectors = [self._load_vector(b_at, v) for v in range(self.vectors)]
         results = []
         for pointer, row in zip(a_pointers, inner, strict=True):
-            spread = self._spread(builder.load(builder.gep(pointer, [a_at])))
-            results.append([builder.call(self.fma, [spread, bv, acc]) for bv, acc in zip(b_vectors, row, strict=True)])
+            a_lanes = spread(builder, builder.load(builder.gep(pointer, [a_at])), self.vector)
+            results.append([builder.call(self.fma, [a_lanes, bv, acc]) for bv, acc in zip(b_vectors, row, strict=True)])
         k_next = builder.add(k, ir.Constant(index, 1))
         k.add_incoming(k_next, depth_loop)
         self._feed(inner, results, depth_loop)
@@ -121,9 +129,9 @@ class _TileWriter:
         builder.cbranch(builder.icmp_signed("<", r_next, rows), row_loop, done)
 
         builder.position_at_end(done)
-        for m, row in enumerate(results):
+        for place, row in zip(out_rows, results, strict=True):
             for v, value in enumerate(row):
-                builder.store(value, self._vector_pointer(out, m * self.vectors + v), align=self._alignment())
+                builder.store(value, self._vector_pointer(place, v), align=self._alignment())
 
     def _data(self, position: int, value: Any) -> Any:
         array_type = self.signature.args[position]
@@ -148,12 +156,6 @@ class _TileWriter:
 
     def _alignment(self) -> int:
         return VECTOR_BYTES // self.lanes
-
-    def _spread(self, scalar: Any) -> Any:
-        undefined = ir.Constant(self.vector, ir.Undefined)
-        first = self.builder.insert_element(undefined, scalar, ir.Constant(ir.IntType(32), 0))
-        zeros = ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), [0] * self.lanes)
-        return self.builder.shuffle_vector(first, undefined, zeros)
 
 
 TILE_1, TILE_2, TILE_3, TILE_4 = (make_tile(vectors) for vectors in range(1, MAX_VECTORS + 1))

@@ -1,0 +1,98 @@
+"""What surrounds a convolution while an image is in the cache: its border, and the bias, ReLU and max pooling after it.
+
+A frame is a copy of an image, or of a band of one, inside its border of zeros, with the channels filled up to whole
+vectors. All kernels of convolution read frames, so none of them has to ask where an image ends.
+
+A layer that follows a convolution costs little while the image that it works on is still in the cache, and much once it
+has gone to memory. So the kernels take ReLU and max pooling along, on the way out and on the way back.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from minicnn.kernels.numba.pool import _max, _max_gradient
+from minicnn.kernels.numba.vector import load, positive_part, store
+
+
+class Pooling(NamedTuple):
+    """The windows of the max pooling after a convolution; `kh` is 0 where there is none."""
+
+    kh: int = 0
+    kw: int = 0
+    sh: int = 0
+    sw: int = 0
+    top: int = 0
+    left: int = 0
+
+
+@njit(nogil=True)
+def put(x, n, row, left, frame, at, height, width, channels):  # type: ignore[no-untyped-def]
+    """Copy rows row, row + 1, ... of image n into the frame (height, width, channels) that begins at `at`.
+
+    Rows outside the image become zero. What lies left and right of it, and channels that it lacks, must be so already.
+    """
+    _, h, w, c = x.shape
+    source = x.reshape(-1)
+    for i in range(height):
+        start = at + (i * width + left) * channels
+        if row + i < 0 or row + i >= h:
+            frame[start : start + w * channels] = 0
+        elif c == channels:
+            begin = (n * h + row + i) * w * c
+            frame[start : start + w * c] = source[begin : begin + w * c]
+        else:
+            for j in range(w):
+                begin = ((n * h + row + i) * w + j) * c
+                for k in range(c):
+                    frame[start + j * channels + k] = source[begin + k]
+
+
+@njit(nogil=True)
+def take(frame, at, width, channels, y, n, row, rows, bias, relu, lanes):  # type: ignore[no-untyped-def]
+    """Write the frame (rows, width, channels) to y[n, row], y[n, row + 1], ..., with bias and perhaps ReLU."""
+    _, h, w, f = y.shape
+    target = y.reshape(-1)
+    for i in range(min(rows, h - row)):
+        for j in range(w):
+            start, to = at + (i * width + j) * channels, ((n * h + row + i) * w + j) * f
+            for k in range(0, channels, lanes):
+                v = load(frame, start + k) + load(bias, k)
+                if relu:
+                    v = positive_part(v)
+                if k + lanes <= f:
+                    store(target, to + k, v)
+                else:
+                    store(frame, start + k, v)
+                    for last in range(k, f):
+                        target[to + last] = frame[start + last]
+
+
+@njit(nogil=True)
+def gradients_before(dy, y, argmax, pool, n, images, dz):  # type: ignore[no-untyped-def]
+    """Go back through max pooling (if there is one) and ReLU: dz[:images] is the gradient of the convolution's output.
+
+    dy, y, argmax : the gradient, the value and (behind pooling) the place of what came out, for all images
+    """
+    part, values = dy[n : n + images], y[n : n + images]
+    if pool.kh:
+        masked = np.empty_like(part)
+        _mask(part.reshape(-1), values.reshape(-1), masked.reshape(-1))
+        where = argmax[n : n + images]
+        _max_gradient(masked, where, pool.kh, pool.kw, pool.sh, pool.sw, pool.top, pool.left, dz[:images])
+    else:
+        _mask(part.reshape(-1), values.reshape(-1), dz[:images].reshape(-1))
+
+
+@njit(nogil=True)
+def pool_images(z, images, pool, y, argmax, n):  # type: ignore[no-untyped-def]
+    """Pool z[:images] into y[n], y[n + 1], ..."""
+    to, where = y[n : n + images], argmax[n : n + images]
+    _max(z[:images], pool.kh, pool.kw, pool.sh, pool.sw, pool.top, pool.left, to, where)
+
+
+@njit(nogil=True)
+def _mask(dy, y, dx):  # type: ignore[no-untyped-def]
+    for i in range(y.size):
+        dx[i] = dy[i] if y[i] > 0 else 0
