@@ -144,7 +144,8 @@ def backend_of(*values: Any) -> Backend:
     """
     library = None
     for value in values:
-        found = array_library_of(value)
+        kind = type(value)  # once an operation: hence not array_library_of(value), which looks it up alike
+        found = _library_of_type[kind] if kind in _library_of_type else array_library_of(value)
         if found is None or found == library:
             continue
         if library is not None:

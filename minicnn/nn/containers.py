@@ -5,7 +5,6 @@ gradients add; where values were joined the gradient is split.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from typing import overload
 
 from minicnn.backend import Array, array_module
@@ -195,23 +194,24 @@ def _check_each_once(layers: Iterable[Layer]) -> None:
 
 def _run(container: Layer, name: str, layer: Layer, x: Array) -> Array:
     """Call a layer; an error on the way says where in the network it was."""
-    with _placing(container, name):
+    try:
         return layer(x)
+    except MinicnnError as error:
+        error.add_note(_place(container, name))
+        raise
 
 
 def _back(container: Layer, name: str, layer: Layer, dy: Array) -> Array:
     """Go back through a layer; an error on the way says where in the network it was."""
-    with _placing(container, name):
+    try:
         dx = layer.backward(dy)
         if dx is None and layer.need_dx:
             raise ArgumentError(f"{layer!r}: backward returned None; is a return missing?")
         return dx
-
-
-@contextmanager
-def _placing(container: Layer, name: str) -> Iterator[None]:
-    try:
-        yield
     except MinicnnError as error:
-        error.add_note(f"(in layer {name!r} of {type(container).__name__})")
+        error.add_note(_place(container, name))
         raise
+
+
+def _place(container: Layer, name: str) -> str:
+    return f"(in layer {name!r} of {type(container).__name__})"

@@ -1,9 +1,10 @@
 """Neighbours that run as one step: convolution, ReLU and max pooling; convolution and ReLU; batch norm and ReLU.
 
 Nothing of this shows from outside. A fused step leaves in every layer's `saved` what the layer itself would have left
-there (or the means to compute it, where the numbers were never written to memory), so each layer can go back alone. It is
-taken only where a kernel is there for it, and never where somebody looks between: not with a hook on one of the layers,
-not with a function plugged into one of the operations, not with a subclass or a layer whose methods were replaced.
+there (or the means to compute it, where the numbers were never written to memory), so each layer can go back alone. It
+is taken only where a kernel is there for it, and never where somebody looks between: not with a hook on one of the
+layers, not with a function plugged into one of the operations, not with a subclass or a layer whose methods were
+replaced.
 """
 
 from collections.abc import Mapping
@@ -23,12 +24,15 @@ from minicnn.nn.pool import MaxPool2d
 class Fused(Layer):
     """A step made of neighbouring layers. Those are the ones that own and remember everything."""
 
-    def __init__(self, *layers: Layer) -> None:
+    operation: Any
+    """The slot of the backward pass."""
+
+    def __init__(self, *layers: Any) -> None:
         self.layers = layers
         self.left: list[Any] = []
 
     def forward(self, x: Array) -> Array:
-        """Run the layers together; where something is wrong, run them one by one, so that it is said by whoever knows."""
+        """Run the layers together; if something is wrong, one by one, so that it is said by whoever knows."""
         try:
             y = self.forward_together(x)
         except MinicnnError:
@@ -44,11 +48,6 @@ class Fused(Layer):
         for layer in reversed(self.layers):
             dy = layer.backward(dy)
         return dy
-
-    @property
-    def operation(self) -> Any:
-        """The slot of the backward pass."""
-        raise NotImplementedError
 
     @property
     def need_dx(self) -> bool:  # type: ignore[override]
@@ -73,7 +72,7 @@ class Fused(Layer):
 class ConvReLU(Fused):
     """Conv2d and ReLU."""
 
-    operation = ops.conv2d_relu_backward  # type: ignore[assignment]
+    operation = ops.conv2d_relu_backward
 
     def forward_together(self, x: Array) -> Array:
         """x -> y"""
@@ -95,7 +94,7 @@ class ConvReLU(Fused):
 class ConvReLUMaxPool(Fused):
     """Conv2d, ReLU and MaxPool2d. What goes into the pooling is never written to memory."""
 
-    operation = ops.conv2d_relu_max_pool2d_backward  # type: ignore[assignment]
+    operation = ops.conv2d_relu_max_pool2d_backward
 
     def forward_together(self, x: Array) -> Array:
         """x -> y"""
@@ -121,17 +120,11 @@ class ConvReLUMaxPool(Fused):
 class BatchNormReLU(Fused):
     """BatchNorm2d and ReLU."""
 
-    @property
-    def operation(self) -> Any:
-        """By the batch's own statistics, or by given ones."""
-        norm, _ = self.layers
-        *_, of_the_batch = norm.saved
-        return ops.batch_norm_relu_backward if of_the_batch else ops.batch_norm_inference_relu_backward
-
     def forward_together(self, x: Array) -> Array:
         """x -> y"""
         norm, relu = self.layers
         relu.saved = norm.normalise(x, ops.batch_norm_relu_forward, ops.batch_norm_inference_relu_forward)
+        self.operation = ops.batch_norm_relu_backward if norm.training else ops.batch_norm_inference_relu_backward
         return relu.saved
 
     def backward_together(self, dy: Array) -> Array:
@@ -148,7 +141,7 @@ PATTERNS = (
 )
 """Layers in a row, the step that they become, and the operation whose kernel does it; the longest come first."""
 
-_OWN_METHODS = {kind: (kind.forward, kind.backward) for kinds, *_ in PATTERNS for kind in kinds}
+_OWN_METHODS: dict[type, tuple] = {kind: (kind.forward, kind.backward) for kinds, *_ in PATTERNS for kind in kinds}
 
 
 def steps_of(layers: Mapping[str, Layer], x: Array) -> list[tuple[str, Layer]]:
@@ -156,7 +149,9 @@ def steps_of(layers: Mapping[str, Layer], x: Array) -> list[tuple[str, Layer]]:
     names, row = list(layers), list(layers.values())
     steps, i = [], 0
     while i < len(row):
-        step = next((make(*row[i : i + len(kinds)]) for kinds, make, op in PATTERNS if _fits(row, i, kinds, op, x)), row[i])
+        step = next(
+            (make(*row[i : i + len(kinds)]) for kinds, make, op in PATTERNS if _fits(row, i, kinds, op, x)), row[i]
+        )
         steps.append((names[i], step))
         i += len(step.layers) if isinstance(step, Fused) else 1
     return steps
@@ -166,9 +161,7 @@ def _fits(row: list[Layer], i: int, kinds: tuple, operation: Any, x: Array) -> b
     """Return whether these kinds of layers stand here, all as they were written, unobserved, and a kernel does them."""
     if type(row[i]) is not kinds[0] or len(row) - i < len(kinds):
         return False
-    return (
-        all(_is_plain(layer, kind) for layer, kind in zip(row[i:], kinds, strict=False)) and operation.has_kernel(x)
-    )
+    return all(_is_plain(layer, kind) for layer, kind in zip(row[i:], kinds, strict=False)) and operation.has_kernel(x)
 
 
 def _is_plain(layer: Layer, kind: type) -> bool:

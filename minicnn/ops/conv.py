@@ -141,7 +141,7 @@ def check_algorithm(algorithm: str) -> None:
     if algorithm not in ("auto", "im2col"):
         raise ArgumentError(
             f'algorithm={algorithm!r} is none of the plain body\'s: it has "im2col" (which "auto" takes too); '
-            'the backend "numba" has kernels for "direct" and "winograd", without groups'
+            'the backend "numba" has kernels for "direct" and "winograd"'
         )
 
 

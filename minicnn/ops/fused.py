@@ -1,8 +1,8 @@
-"""Operations that stand side by side in most networks, as one: what comes out of the first goes straight into the next.
+"""Operations that stand side by side in most networks, as one: what comes out of the first goes right into the next.
 
-The bodies say what each of them is: the others, one after another. A kernel can do better, since the numbers between two
-operations need not go to memory and back; that is all these are for. A function plugged into one of the parts is run, for
-then the body is (`uses` below).
+The bodies say what each of them is: the others, one after another. A kernel can do better, since the numbers between
+two operations need not go to memory and back; that is all these are for. A function plugged into one of the parts is
+run, for then the body is (`uses` below).
 """
 
 from typing import Any
@@ -30,9 +30,7 @@ def conv2d_relu_forward(x: Array, w: Array, b: Array | None, **options: Any) -> 
 
 
 @slot("dx, dw, db", uses=_CONV_RELU_BACK)
-def conv2d_relu_backward(
-    dy: Array, y: Array, x: Array, w: Array, **options: Any
-) -> tuple[Array | None, Array, Array]:
+def conv2d_relu_backward(dy: Array, y: Array, x: Array, w: Array, **options: Any) -> tuple[Array | None, Array, Array]:
     """Gradients of `conv2d_relu_forward`.   dy, y : (N, F, oh, ow); the rest as in `conv2d_backward`"""
     return conv2d_backward(relu_backward(dy, y), x, w, **options)
 

@@ -4,6 +4,7 @@ One step with a non-finite number makes all weights non-finite, and then nothing
 looked at before the backward pass and the gradients before the update, while the trace is fresh.
 """
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -16,24 +17,29 @@ ADVICE = "a lower learning rate, clip_norm=1.0 or normalised inputs usually mend
 
 
 class Guard:
-    """Watches over one training step on the host; on a GPU it looks at nothing, since looking would make it wait.
+    """Watches over training steps on the host; on a GPU it looks at nothing, since looking would make it wait.
 
-    It is made before the forward pass, so that it can repeat that with the same random numbers, and so that a step that
-    fails leaves the model as it was.
+    `before` notes where the random streams and the buffers are, so that the forward pass can be repeated with the same
+    random numbers, and so that a step that fails leaves the model as it was.
     """
 
-    def __init__(self, model: Layer, parameters: Mapping[str, Parameter], x: Array, when: str) -> None:
+    def __init__(self, model: Layer, parameters: Mapping[str, Parameter]) -> None:
         self.model = model
         self.parameters = parameters
+        self._rngs = list(model.named_rngs().values())
+        self._buffers = list(model.named_buffers().values())
+
+    def before(self, x: Array, when: str) -> None:
+        """Get ready for the step on this batch."""
         self.x = x
         self.when = when
         self.on_host = isinstance(x, np.ndarray)
-        self.rngs = [(rng, rng.step) for rng in model.named_rngs().values()]
-        self.buffers = [(buffer, buffer.data) for buffer in model.named_buffers().values()]
+        self.rngs = [(rng, rng.step) for rng in self._rngs]
+        self.buffers = [(buffer, buffer.data) for buffer in self._buffers]
 
     def check_loss(self, loss: Array) -> None:
         """Raise `NonFiniteError` if the loss is not finite, naming the first layer whose output is not."""
-        if self.on_host and not np.isfinite(loss):
+        if self.on_host and not math.isfinite(loss):
             raise self.error(float(loss))
 
     def error(self, loss: float) -> NonFiniteError:
@@ -48,8 +54,11 @@ class Guard:
             return
         for name, parameter in reversed(list(self.parameters.items())):
             grad = parameter.grad
+            if grad is None:
+                continue
+            line = grad.ravel(order="K")  # as it lies in memory, without a copy
             # A sum of squares is one pass over the array; only if it is not finite is it worth looking closer.
-            if grad is not None and not np.isfinite(np.vdot(grad, grad)) and not np.isfinite(grad).all():
+            if not math.isfinite(line.dot(line)) and not np.isfinite(grad).all():
                 self._restore_buffers()
                 raise NonFiniteError(f"{self.when}: the gradient of {name!r} holds NaN or infinity; {ADVICE}")
 

@@ -89,6 +89,7 @@ class Trainer:
         self.test_set_openings: list[str] = []
         self.checkpoint: Checkpoint | None = None
         self.last_epoch = self.images_per_epoch = self.batch_size = self.batch_images = 0
+        self._guard: Guard | None = None
         self._inherited_openings: list[str] = []  # by earlier processes of this run, not yet told to a test set
 
     # Training
@@ -178,7 +179,7 @@ class Trainer:
 
         Raises `NonFiniteError` (on the host; a GPU is not made to wait) before the weights are spoilt.
         """
-        guard = Guard(self.model, self.optimizer.parameters, x, when)
+        guard = self._watch(x, when)
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # the guard says it better
             self.optimizer.zero_grad()
             prediction = self.model(x)
@@ -192,8 +193,17 @@ class Trainer:
             self.optimizer.step()
         return loss, prediction
 
+    def _watch(self, x: Array, when: str) -> Guard:
+        """Return the guard, ready for a step on this batch."""
+        guard = self._guard
+        if guard is None or guard.model is not self.model:
+            guard = self._guard = Guard(self.model, self.optimizer.parameters)
+        guard.before(x, when)
+        return guard
+
     def _one_epoch(self, loader: DataLoader, validation: Any, callbacks: Sequence[Callback]) -> None:
         epoch = self.epoch + 1
+        self._guard = None  # a callback may have changed the model; within an epoch nobody does
         self.model.train()
         for callback in callbacks:
             callback.on_epoch_begin(epoch)
@@ -207,7 +217,7 @@ class Trainer:
                 callback.on_batch_end(batch, means)
         logs = dict(means)
         if not math.isfinite(logs["loss"]):  # on a GPU this is the first look at the losses
-            raise Guard(self.model, self.optimizer.parameters, x, f"epoch {epoch}").error(logs["loss"])
+            raise self._watch(x, f"epoch {epoch}").error(logs["loss"])
         if validation is not None:
             logs |= {f"val_{name}": value for name, value in self._evaluate(validation, batch_size=256).items()}
         logs["lr"] = self.optimizer.lr

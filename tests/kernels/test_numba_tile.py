@@ -18,19 +18,21 @@ def test_it_sums_rows_of_products(vectors, rows, depth, dtype):
     height, wide = tiles.tile_height(vectors), vectors * tiles.VECTOR_BYTES // np.dtype(dtype).itemsize
 
     @numba.njit
-    def run(out, add, a, offsets, b):
-        tile(out, 5, wide + 3, add, a, offsets, 11, 2, b, 7, depth * wide, wide, rows, depth)
+    def run(out, start, floor, a, offsets, b):
+        from_a, from_b = (a, 2, offsets, 1, 11, 2), (b, 7, depth * wide, wide)
+        tile((out, 5, wide + 3), (start, 1, wide), floor, from_a, from_b, rows, depth)
 
     a, b = rng.normal(size=200).astype(dtype), rng.normal(size=(rows, depth, wide)).astype(dtype)
-    offsets = rng.integers(0, 150, size=height)
-    out = np.full(5 + height * (wide + 3), np.nan, dtype)
+    offsets = rng.integers(0, 150, size=1 + height)
+    start = rng.normal(size=1 + height * wide).astype(dtype)
     packed = np.concatenate([np.full(7, np.nan, dtype), b.reshape(-1)])
-    at = offsets[:, None, None] + 11 * np.arange(rows)[:, None] + 2 * np.arange(depth)
-    want = np.einsum("mrk,rkv->mv", a[at].astype(np.float64), b.astype(np.float64))
-    for times, add in enumerate((False, True, True), start=1):
-        run(out, add, a, offsets, packed)
+    at = 2 + offsets[1:, None, None] + 11 * np.arange(rows)[:, None] + 2 * np.arange(depth)
+    want = np.einsum("mrk,rkv->mv", a[at].astype(np.float64), b.astype(np.float64)) + start[1:].reshape(height, wide)
+    for floor in (-np.inf, 0.0):
+        out = np.full(5 + height * (wide + 3), np.nan, dtype)
+        run(out, start, floor, a, offsets, packed)
         got = out[5:].reshape(height, wide + 3)
-        np.testing.assert_allclose(got[:, :wide], times * want, rtol=0, atol=50 * times * np.finfo(dtype).eps)
+        np.testing.assert_allclose(got[:, :wide], np.maximum(want, floor), rtol=0, atol=50 * np.finfo(dtype).eps)
         assert np.isnan(got[:, wide:]).all(), "it wrote beyond its rows"
 
 

@@ -11,9 +11,10 @@ import numpy as np
 
 from minicnn.backend import Array, get_num_threads, plain_body
 from minicnn.geometry import PaddingLike, Pair, PairLike, conv_windows, pair, pool_windows
-from minicnn.kernels.numba.algorithms import NO_IMAGES, Geometry, algorithm_for
+from minicnn.kernels.numba.algorithms import algorithm_for
 from minicnn.kernels.numba.frame import Pooling
 from minicnn.kernels.numba.memory import channels_first, channels_last, is_float
+from minicnn.kernels.numba.setup import NO_IMAGES, Geometry
 
 LARGE = 128 * 128
 """Pixels: larger images do not stay in the cache from one layer to the next."""
@@ -126,12 +127,12 @@ def _algorithm(
     pool: tuple | None = None,
 ) -> Any:
     """Return the algorithm for this case; None for one that is left to the plain body."""
-    fits = x.ndim == w.ndim == 4 and x.shape[1] == w.shape[1] and is_float(x, w)
-    if name == "im2col" or not fits or x.size == 0 or w.size == 0 or groups != 1:
+    fits = x.ndim == w.ndim == 4 and x.shape[1] == groups * w.shape[1] and len(w) % groups == 0 and is_float(x, w)
+    if name == "im2col" or not fits or x.size == 0 or w.size == 0:
         return None
     if b is not None and (b.shape != w.shape[:1] or not is_float(x, b)):
         return None
-    case = x.dtype.name, x.shape, w.shape, stride, padding, dilation, pool, name, get_num_threads()
+    case = x.dtype.name, x.shape, w.shape, stride, padding, dilation, groups, pool, name, get_num_threads()
     try:
         return _set_up(*case)
     except TypeError:  # a list among them cannot be looked up
@@ -146,6 +147,7 @@ def _set_up(
     stride: PairLike,
     padding: PaddingLike,
     dilation: PairLike,
+    groups: int,
     pool: tuple | None,
     name: str,
     threads: int,
@@ -159,19 +161,6 @@ def _set_up(
         if size[0] * size[1] > 256 or out[0] * out[1] > LARGE:
             return None
         pooling = Pooling(*size, *step, top, left)
-    geometry = Geometry(
-        dtype,
-        n,
-        c,
-        h,
-        w,
-        w_shape[0],
-        kernel,
-        pair(stride, "stride"),
-        pair(dilation, "dilation"),
-        pads,
-        out,
-        pooling,
-        pooled,
-    )
+    steps = pair(stride, "stride"), pair(dilation, "dilation")
+    geometry = Geometry(dtype, n, c, h, w, w_shape[0], kernel, *steps, pads, out, groups, pooling, pooled)
     return algorithm_for(geometry, name, threads)

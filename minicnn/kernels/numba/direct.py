@@ -11,15 +11,19 @@ Nothing is unfolded. A dilated window has kh * kw stretches of C numbers each. W
 stride * stride classes, each of which has met its own part of the kernel: a forward pass of its own over dy.
 """
 
-from typing import NamedTuple
+import math
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 
-from minicnn.kernels.numba.frame import gradients_before, pool_images, put
-from minicnn.kernels.numba.product import HEIGHTS, MOST_HEIGHT, tile
+from minicnn.backend import get_num_threads, in_threads, parts_of, run_parts
+from minicnn.geometry import Pair
+from minicnn.kernels.numba.frame import Pooling, gradients_before, pool_images, put
+from minicnn.kernels.numba.product import HEIGHTS, MOST_HEIGHT, cut_into_panels, rounded_up, tile
+from minicnn.kernels.numba.setup import NO_IMAGES, Geometry, filled_up, padded
 from minicnn.kernels.numba.tile import MAX_VECTORS
-from minicnn.kernels.numba.vector import load, positive_part, store
+from minicnn.kernels.numba.vector import VECTOR_BYTES, load, store
 
 
 class Window(NamedTuple):
@@ -40,7 +44,7 @@ class Window(NamedTuple):
 
 @njit(nogil=True, cache=True)
 def pack(kernels, depth, width, panels, lanes, first, last, packed):  # type: ignore[no-untyped-def]
-    """Lay rows `first` to `last` of kernels (depth, width), flat, down panel after panel, the last filled with zeros."""
+    """Lay rows `first` to `last` of kernels (depth, width), flat, down by panels, the last filled with zeros."""
     for k in range(first, last):
         f0 = 0
         for vectors in panels:
@@ -55,72 +59,58 @@ def pack(kernels, depth, width, panels, lanes, first, last, packed):  # type: ig
 
 
 @njit(nogil=True)
-def _positions(x, n, window, starts, packed, panels, bias, relu, places, first, last, frame, out, y):  # type: ignore[no-untyped-def]
-    """Compute positions `first` to `last` of an image that is in the frame; position t goes to pixel places[t] of y[n]."""
+def _positions(n, window, starts, packed, panels, bias, floor, places, first, last, frame, out, y):  # type: ignore[no-untyped-def]
+    """Compute positions `first` to `last` of the image in the frame; position t goes to pixel places[t] of y[n]."""
     _, h, w, features = y.shape
-    lanes, row = window.lanes, window.width * window.channels
-    target, base = y.reshape(-1), n * h * w * features
-    offsets = np.empty(MOST_HEIGHT, dtype=np.int64)
-    rows, depth = window.kh, window.kw * window.channels
-    dilated = window.across > 1 and window.kw > 1
+    lanes, row, target = window.lanes, window.width * window.channels, y.reshape(-1)
     f0, at = 0, 0
     for vectors in panels:
         wide, tall = vectors * lanes, HEIGHTS[vectors]
-        used = min(wide, features - f0)
+        used, from_bias = min(wide, features - f0), (bias, f0, 0)
         for t in range(first, last, tall):
-            here = min(tall, last - t)
-            for m in range(tall):
-                offsets[m] = starts[t + min(m, here - 1)]  # a tile that is not full repeats its last row
-            if not dilated:
-                step = window.down * row
-                tile(vectors, out, 0, wide, False, frame, offsets, step, 1, packed, at, depth * wide, wide, rows, depth)
-            else:
-                c, step = window.channels, window.across * window.channels
-                for p in range(rows):
-                    b_at = at + p * depth * wide
-                    tile(
-                        vectors,
-                        out,
-                        0,
-                        wide,
-                        p > 0,
-                        frame,
-                        offsets,
-                        step,
-                        1,
-                        packed,
-                        b_at,
-                        c * wide,
-                        wide,
-                        window.kw,
-                        c,
-                    )
-                    for m in range(tall):
-                        offsets[m] += window.down * row
+            here, place = min(tall, last - t), places[t]
+            to = (n * h * w + place) * features + f0
+            whole = here == tall and used == wide and places[t + tall - 1] == place + tall - 1
+            if whole:  # the tile's rows are neighbours in y
+                _window(
+                    (target, to, features), from_bias, floor, frame, starts, t, row, packed, at, wide, vectors, window
+                )
+                continue
+            _window((out, 0, wide), from_bias, floor, frame, starts, t, row, packed, at, wide, vectors, window)
             for m in range(here):
-                to = base + places[t + m] * features + f0
-                for k in range(0, wide, lanes):
-                    v = load(out, m * wide + k) + load(bias, f0 + k)
-                    if relu:
-                        v = positive_part(v)
-                    if k + lanes <= used:
-                        store(target, to + k, v)
-                    else:
-                        store(out, m * wide + k, v)
-                        for f in range(k, used):
-                            target[to + f] = out[m * wide + f]
+                to = (n * h * w + places[t + m]) * features + f0
+                for f in range(used):
+                    target[to + f] = out[m * wide + f]
         f0 += wide
-        at += rows * depth * wide
+        at += window.kh * window.kw * window.channels * wide
+
+
+@njit(nogil=True)
+def _window(to, start, floor, frame, starts, t, row, packed, at, wide, vectors, window):  # type: ignore[no-untyped-def]
+    """Sum over the kernel for the tile of positions t, t + 1, ..."""
+    c, kh, kw = window.channels, window.kh, window.kw
+    if window.across == 1 or kw == 1:  # a row of the window is one stretch
+        a = frame, 0, starts, t, window.down * row, 1
+        tile(vectors, to, start, floor, a, (packed, at, kw * c * wide, wide), kh, kw * c)
+        return
+    lowest = frame.dtype.type(-np.inf)
+    for p in range(kh):
+        a, b = (
+            (frame, p * window.down * row, starts, t, window.across * c, 1),
+            (packed, at + p * kw * c * wide, c * wide, wide),
+        )
+        tile(vectors, to, start if p == 0 else to, floor if p == kh - 1 else lowest, a, b, kw, c)
 
 
 @njit(nogil=True, cache=True)
 def forward(  # type: ignore[no-untyped-def]
-    x, window, starts, packed, panels, bias, relu, pool, parts, places, first, last, z, y, argmax
+    x, window, starts, packed, panels, bias, floor, pool, parts, places, first, last, z, y, argmax
 ):
     """y (N, oh, ow, F) = x (N, H, W, C) through packed kernels, for units `first` to `last`: an image's part each.
 
-    starts : where in the frame the window of each position begins;   places : the pixel of y that it gives
-    bias : as wide as all panels; ReLU comes after it if `relu`, and max pooling if `pool` has a size
+    starts : where in the frame the window of each position begins, and for a tile that is not full the last one again
+    places : the pixel of y that each position gives
+    bias : as wide as all panels; what is below `floor` then becomes so, and max pooling follows if `pool` has a size
     z : (1, oh, ow, F), where an image waits for being pooled
     """
     frame = np.zeros(window.height * window.width * window.channels, dtype=x.dtype)
@@ -132,12 +122,12 @@ def forward(  # type: ignore[no-untyped-def]
         if n != held:
             put(x, n, 0, window.left, inside, 0, x.shape[1], window.width, window.channels)
             held = n
-        a, b = len(starts) * part // parts, len(starts) * (part + 1) // parts
+        a, b = len(places) * part // parts, len(places) * (part + 1) // parts
         if pool.kh:
-            _positions(x, 0, window, starts, packed, panels, bias, relu, places, a, b, frame, out, z)
+            _positions(0, window, starts, packed, panels, bias, floor, places, a, b, frame, out, z)
             pool_images(z, 1, pool, y, argmax, n)
         else:
-            _positions(x, n, window, starts, packed, panels, bias, relu, places, a, b, frame, out, y)
+            _positions(n, window, starts, packed, panels, bias, floor, places, a, b, frame, out, y)
 
 
 @njit(nogil=True, cache=True)
@@ -146,17 +136,16 @@ def weights(  # type: ignore[no-untyped-def]
 ):
     """Add dw (kh * kw * C, f) to sums and db to db (f,), over images `first` to `last`.
 
-    k_offsets : where in the frame each row of dw has its pixel for the first position
+    k_offsets : where in the frame each row of dw has its pixel for the first position; the last is repeated
     z : (1, oh, ow, F), where the gradient of the convolution's own output waits
     wide_dy : (oh, ow, f), the same with channels filled up
     dz : all gradients of the convolution's output, for `forward` to go on with; empty if nobody needs them
     """
     oh, ow, f = wide_dy.shape
-    depth, row = len(k_offsets), window.width * window.channels
+    depth, row = window.kh * window.kw * window.channels, window.width * window.channels
     frame = np.zeros(window.height * row, dtype=x.dtype)
     inside = frame[window.top * row :]
-    offsets = np.empty(MOST_HEIGHT, dtype=np.int64)
-    gradient, total = wide_dy.reshape(-1), sums.reshape(-1)
+    gradient, total, lowest = wide_dy.reshape(-1), sums.reshape(-1), x.dtype.type(-np.inf)
     a_row, a_step = stride_h * row, stride_w * window.channels
     for n in range(first, last):
         put(x, n, 0, window.left, inside, 0, x.shape[1], window.width, window.channels)
@@ -174,8 +163,123 @@ def weights(  # type: ignore[no-untyped-def]
         for vectors in panels:
             wide, tall = vectors * window.lanes, HEIGHTS[vectors]
             for k in range(0, depth, tall):
-                for m in range(tall):
-                    offsets[m] = k_offsets[min(k + m, depth - 1)]
-                to = k * f + f0
-                tile(vectors, total, to, f, True, frame, offsets, a_row, a_step, gradient, f0, ow * f, f, oh, ow)
+                to, a = (total, k * f + f0, f), (frame, 0, k_offsets, k, a_row, a_step)
+                tile(vectors, to, to, lowest, a, (gradient, f0, ow * f, f), oh, ow)
             f0 += wide
+
+
+class Direct:
+    """The tile walks over the image itself: see `py`."""
+
+    name = "direct"
+
+    def __init__(self, geometry: Geometry) -> None:
+        g = self.geometry = geometry
+        self.lanes = VECTOR_BYTES // np.dtype(g.dtype).itemsize
+        self.f = rounded_up(g.f, self.lanes)
+        self.panels = cut_into_panels(g.f, self.lanes)
+        (kh, kw), (dh, dw), ((top, bottom), (left, right)) = g.kernel, g.dilation, g.pads
+        self.window = Window(top + g.h + bottom, left + g.w + right, g.c, top, left, kh, kw, dh, dw, self.lanes)
+        self.starts = padded(self._frame_places(g.out, g.stride, self.window))
+        self.places = np.arange(math.prod(g.out))
+        pixels = self._frame_places(g.kernel, g.dilation, self.window)
+        self.k_offsets = padded((pixels[:, None] + np.arange(g.c)).reshape(-1))
+        self.cost = math.prod(g.out) * kh * kw * g.c * self.f // self.lanes  # of an image
+        self.classes = [self._class(i, j) for i in range(g.stride[0]) for j in range(g.stride[1])]
+
+    def forward(self, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, relu: bool, y: Any, argmax: Any) -> None:
+        """x (N, H, W, C), w (F, C, kh, kw), b (F,) or None -> y, argmax (N, oh, ow, F), after pooling if any."""
+        g = self.geometry
+        bias = filled_up(b, self.f, g.dtype)
+        self._run(x, self.window, self.starts, w.transpose(2, 3, 1, 0), self.panels, bias, relu, self.places, y, argmax)
+
+    def backward(
+        self, dy: Any, y: Any, argmax: Any, x: np.ndarray, w: np.ndarray, relu: bool, need_dx: bool
+    ) -> tuple[Any, np.ndarray, np.ndarray]:
+        """dy (N, oh, ow, F) of what came out -> dx (N, H, W, C) or nothing, dw (kh, kw, C, F), db (F,)"""
+        g, (kh, kw), (sh, sw) = self.geometry, self.geometry.kernel, self.geometry.stride
+        dz = np.empty((g.n, *g.out, g.f), dtype=g.dtype) if relu and need_dx else NO_IMAGES[g.dtype]
+        parts, depth = parts_of(g.n, cost=self.cost), kh * kw * g.c
+        sums = np.zeros((len(parts), depth + MOST_HEIGHT, self.f), dtype=g.dtype)
+        db = np.zeros((len(parts), self.f), dtype=g.dtype)
+
+        def work(first: int, last: int) -> None:
+            part = parts.index((first, last))
+            z = np.empty((1, *g.out, g.f if relu else 0), dtype=g.dtype)
+            wide_dy = np.zeros((*g.out, self.f), dtype=g.dtype)
+            weights(
+                x, self.window, sh, sw, dy, y, argmax, relu, g.pool, self.k_offsets, self.panels,
+                first, last, z, wide_dy, dz, sums[part], db[part],
+            )  # fmt: skip
+
+        run_parts(work, parts)
+        dw = sums.sum(axis=0)[:depth, : g.f].reshape(kh, kw, g.c, g.f)
+        dx = self._input_gradients(dz if relu else dy, w) if need_dx else None
+        return dx, dw, db.sum(axis=0)[: g.f]
+
+    def _input_gradients(self, dy: np.ndarray, w: np.ndarray) -> np.ndarray:
+        g = self.geometry
+        none_missing = all(self.classes)
+        dx = (np.empty if none_missing else np.zeros)((g.n, g.h, g.w, g.c), dtype=g.dtype)
+        panels = cut_into_panels(g.c, self.lanes)
+        bias = np.zeros(rounded_up(g.c, self.lanes), dtype=g.dtype)
+        for rows, columns, window, starts, places in filter(None, self.classes):
+            kernels = w[:, :, rows][:, :, :, columns].transpose(2, 3, 0, 1)
+            self._run(dy, window, starts, kernels, panels, bias, False, places, dx, NO_IMAGES["uint8"], pool=Pooling())
+        return dx
+
+    def _run(
+        self, x: Any, window: Any, starts: Any, kernels: Any, panels: Any, bias: Any, relu: bool, places: Any,
+        y: Any, argmax: Any, *, pool: Pooling | None = None,
+    ) -> None:  # fmt: skip
+        """Convolve all images of x with kernels (kh, kw, K, N)."""
+        pool, n = self.geometry.pool if pool is None else pool, len(x)
+        floor = x.dtype.type(0 if relu else -np.inf)
+        rows, width = math.prod(kernels.shape[:3]), kernels.shape[3]
+        source = np.ascontiguousarray(kernels).reshape(-1)
+        packed = np.empty(rows * len(bias), dtype=source.dtype)
+        in_threads(lambda a, b: pack(source, rows, width, panels, self.lanes, a, b, packed), rows, cost=len(bias))
+        parts = 1 if pool.kh else max(1, min(get_num_threads() // n, len(places)))
+        z_shape = (1, *self.geometry.out, width) if pool.kh else (0, 0, 0, 0)
+
+        def work(first: int, last: int) -> None:
+            z = np.empty(z_shape, dtype=x.dtype)
+            forward(x, window, starts, packed, panels, bias, floor, pool, parts, places, first, last, z, y, argmax)
+
+        in_threads(work, n * parts, cost=len(places) * rows * len(bias) // self.lanes // parts)
+
+    def _class(self, i: int, j: int) -> tuple | None:
+        """Return how pixels i, i + stride, ... (and j alike) get their gradients; None if no kernel ever met them.
+
+        With row p of the kernel over it, pixel i belongs to output (i + top - p * dilation) / stride, if that is whole.
+        """
+        g = self.geometry
+        taps, firsts, counts, steps = [], [], [], []
+        for axis, at in enumerate((i, j)):
+            s, d, before = g.stride[axis], g.dilation[axis], g.pads[axis][0]
+            whole = [p for p in range(g.kernel[axis]) if (at + before - p * d) % s == 0]
+            count = len(range(at, (g.h, g.w)[axis], s))
+            if not whole or not count:
+                return None
+            taps.append(whole[::-1])
+            firsts.append((at + before - whole[-1] * d) // s)
+            counts.append(count)
+            steps.append(d // math.gcd(s, d))
+        borders = [max(0, -first) for first in firsts]
+        spans = [
+            max(border + out, border + first + count - 1 + (len(tap) - 1) * step + 1)
+            for border, out, first, count, tap, step in zip(borders, g.out, firsts, counts, taps, steps, strict=True)
+        ]
+        (height, width), (top, left), (down, across) = spans, borders, steps
+        window = Window(height, width, g.f, top, left, len(taps[0]), len(taps[1]), down, across, self.lanes)
+        corner = [border + first for border, first in zip(borders, firsts, strict=True)]
+        starts = self._frame_places((counts[0], counts[1]), (1, 1), window) + (corner[0] * spans[1] + corner[1]) * g.f
+        starts = padded(starts)
+        rows, columns = np.arange(i, g.h, g.stride[0]), np.arange(j, g.w, g.stride[1])
+        return taps[0], taps[1], window, starts, (rows[:, None] * g.w + columns).reshape(-1)
+
+    @staticmethod
+    def _frame_places(counts: Pair, steps: Pair, window: Window) -> np.ndarray:
+        """Return where the pixels (i * step, j * step) of a frame begin."""
+        rows, columns = np.arange(counts[0]) * steps[0], np.arange(counts[1]) * steps[1]
+        return ((rows[:, None] * window.width + columns) * window.channels).reshape(-1)

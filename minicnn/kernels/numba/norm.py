@@ -1,4 +1,4 @@
-"""Batch norm in channels-last memory, alone or with the ReLU behind it: an image is a list of pixels, a pixel C numbers.
+"""Batch norm in channels-last memory, alone or with the ReLU behind it: images are a list of pixels of C numbers each.
 
 Sums run over a few pixels in the array's own type, and over these in float64.
 """

@@ -22,39 +22,46 @@ def rounded_up(number: int, multiple: int) -> int:
     return -(-number // multiple) * multiple
 
 
-@njit(nogil=True, cache=True, inline="never")
-def tile(  # type: ignore[no-untyped-def]
-    vectors, out, out_at, out_row, add, a, offsets, a_row, a_step, b, b_at, b_row, b_step, rows, depth
-):
+@njit(nogil=True, cache=True)
+def tile(vectors, out, start, floor, a, b, rows, depth):  # type: ignore[no-untyped-def]
     """Compute the tile of `tile.py` that is so many vectors wide."""
     if vectors == 4:
-        TILE_4(out, out_at, out_row, add, a, offsets, a_row, a_step, b, b_at, b_row, b_step, rows, depth)
+        TILE_4(out, start, floor, a, b, rows, depth)
     elif vectors == 3:
-        TILE_3(out, out_at, out_row, add, a, offsets, a_row, a_step, b, b_at, b_row, b_step, rows, depth)
+        TILE_3(out, start, floor, a, b, rows, depth)
     elif vectors == 2:
-        TILE_2(out, out_at, out_row, add, a, offsets, a_row, a_step, b, b_at, b_row, b_step, rows, depth)
+        TILE_2(out, start, floor, a, b, rows, depth)
     else:
-        TILE_1(out, out_at, out_row, add, a, offsets, a_row, a_step, b, b_at, b_row, b_step, rows, depth)
+        TILE_1(out, start, floor, a, b, rows, depth)
+
+
+@njit(nogil=True)
+def row_offsets(count, row):  # type: ignore[no-untyped-def]
+    """Return where the rows of A begin; the last is repeated for a tile that is not full."""
+    offsets = np.empty(count + MOST_HEIGHT, dtype=np.int64)
+    for m in range(len(offsets)):
+        offsets[m] = min(m, count - 1) * row
+    return offsets
 
 
 @njit(nogil=True, cache=True)
 def multiply(  # type: ignore[no-untyped-def]
-    out, out_at, out_row, add, a, a_at, a_row, a_step, count, b, b_at, b_panel, b_step, depth, panels, lanes
+    out, out_at, out_row, add, a, a_at, offsets, a_step, count, b, b_at, b_panel, b_step, depth, panels, lanes
 ):
     """out[m, f] (+)= sum over k of a[m, k] * b[k, f], for m below `count`, k below `depth`, f in all panels.
 
     out, a, b : flat arrays; what is written to begins at `out_at`, and its rows lie `out_row` apart
-    a[m, k] stands at a_at + m * a_row + k * a_step
-    b[k, f] stands at b_at + f0 * b_panel + k * b_step + (f - f0), where f0 begins f's panel; b_step 0: panels are packed
+    a[m, k] stands at a_at + offsets[m] + k * a_step
+    b[k, f] stands at b_at + f0 * b_panel + k * b_step + (f - f0), where f0 begins f's panel; 0 for b_step says that
+    panels are packed, each row of one right behind the other
     """
-    offsets = np.empty(MOST_HEIGHT, dtype=np.int64)
+    nothing, lowest = np.zeros(MAX_VECTORS * lanes, dtype=out.dtype), out.dtype.type(-np.inf)
     f0 = 0
     for vectors in panels:
         wide, tall = vectors * lanes, HEIGHTS[vectors]
-        step = wide if b_step == 0 else b_step
+        from_b = b, b_at + f0 * b_panel, 0, wide if b_step == 0 else b_step
         for t in range(0, count, tall):
-            for m in range(tall):
-                offsets[m] = a_at + min(t + m, count - 1) * a_row  # a tile that is not full repeats its last row
-            to, start = out_at + t * out_row + f0, b_at + f0 * b_panel
-            tile(vectors, out, to, out_row, add, a, offsets, 0, a_step, b, start, 0, step, 1, depth)
+            to = out, out_at + t * out_row + f0, out_row
+            start = to if add else (nothing, 0, 0)
+            tile(vectors, to, start, lowest, (a, a_at, offsets, t, 0, a_step), from_b, 1, depth)
         f0 += wide

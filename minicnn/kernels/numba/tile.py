@@ -1,10 +1,12 @@
 """The innermost loop of every convolution: a small tile of results that never leaves the registers.
 
+    sum[m][v] = start[m][v]
     for r in range(rows):
         for k in range(depth):
             for m in range(MR):
                 for v in range(NV):
-                    sum[m][v] += a[offsets[m] + r * a_row + k * a_step] * b[b_at + r * b_row + k * b_step + v * LANES : ...]
+                    sum[m][v] += A[m, r, k] * B[r, k, v]            a number times a vector
+    out[m][v] = max(sum[m][v], floor)
 
 MR numbers of A are each spread over the lanes of a vector and multiplied with NV vectors of B: MR * NV multiply-adds
 of whole vectors for MR + NV loads. That ratio is what keeps the multipliers busy. MR * NV accumulators, NV vectors of
@@ -36,25 +38,22 @@ def tile_height(vectors: int) -> int:
 def make_tile(vectors: int) -> Any:
     """Return the compiled-in loop for tiles of this width, MR = tile_height(vectors) rows high.
 
-    tile(out, out_at, out_row, add, a, offsets, a_row, a_step, b, b_at, b_row, b_step, rows, depth)
+    tile(out, start, floor, a, b, rows, depth), each but the floor a tuple of a flat array and where its numbers stand:
 
-    out, a, b : flat arrays
-    out_at, out_row : row m of the sums goes to `out[out_at + m * out_row]` and the numbers after it ...
-    add : ... added to what is there, or in its place
-    offsets : row m of the tile reads A from `a[offsets[m]]` on
+    out : (array, at, row); row m goes to array[at + m * row] and the numbers after it
+    start : (array, at, row), likewise what the sums begin with: zeros, a bias (with row 0), or what is there already
+    floor : a number; less than that does not come out, so 0 is ReLU and minus infinity lets everything pass
+    a : (array, at, offsets, first, row, step); A[m, r, k] is array[at + offsets[first + m] + r * row + k * step]
+    b : (array, at, row, step); B[r, k] are the vectors from array[at + r * row + k * step] on
     """
     height = tile_height(vectors)
 
     @intrinsic
-    def tile(  # type: ignore[no-untyped-def]
-        context, out, out_at, out_row, add, a, offsets, a_row, a_step, b, b_at, b_row, b_step, rows, depth
-    ):
-        signature = types.void(
-            out, types.intp, types.intp, types.boolean, a, offsets, *[types.intp] * 2, b, *[types.intp] * 5
-        )
+    def tile(context, out, start, floor, a, b, rows, depth):  # type: ignore[no-untyped-def]
+        signature = types.void(out, start, out[0].dtype, a, b, types.intp, types.intp)
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            element = context.get_value_type(a.dtype)
+            element = context.get_value_type(out[0].dtype)
             _TileWriter(context, builder, signature, element, height, vectors).write(arguments)
             return context.get_dummy_value()
 
@@ -78,31 +77,29 @@ class _TileWriter:
 
     def write(self, arguments: Any) -> None:
         builder, index = self.builder, ir.IntType(64)
-        out, out_at, out_row, add, a, offsets, a_row, a_step, b, b_at, b_row, b_step, rows, depth = arguments
-        out, a, offsets, b = (self._data(i, arguments[i]) for i in (0, 4, 5, 8))
-        b, zero = builder.gep(b, [b_at]), ir.Constant(index, 0)
-        starts = [builder.load(builder.gep(offsets, [ir.Constant(index, m)])) for m in range(self.height)]
-        a_pointers = [builder.gep(a, [start]) for start in starts]
-        places = [builder.add(out_at, builder.mul(out_row, ir.Constant(index, m))) for m in range(self.height)]
-        out_rows = [builder.gep(out, [place]) for place in places]
+        out, start, floor, a, b, rows, depth = arguments
+        out, out_at, out_row = self._unpacked(0, out)
+        start, start_at, start_row = self._unpacked(1, start)
+        a, a_at, offsets, first, a_row, a_step = self._unpacked(3, a)
+        b, b_at, b_row, b_step = self._unpacked(4, b)
+        zero, a, b = ir.Constant(index, 0), builder.gep(a, [a_at]), builder.gep(b, [b_at])
+        offsets = builder.gep(offsets, [first])
+        a_rows = [
+            builder.gep(a, [builder.load(builder.gep(offsets, [ir.Constant(index, m)]))]) for m in range(self.height)
+        ]
+        out_rows, start_rows = self._rows(out, out_at, out_row), self._rows(start, start_at, start_row)
+        begin = [[self._load_vector(row, v) for v in range(self.vectors)] for row in start_rows]
         before = builder.block
-        earlier_sums = builder.append_basic_block("add")
         row_loop = builder.append_basic_block("rows")
         depth_loop = builder.append_basic_block("depth")
         row_end = builder.append_basic_block("row.end")
         done = builder.append_basic_block("done")
 
-        builder.cbranch(add, earlier_sums, row_loop)
-        builder.position_at_end(earlier_sums)
-        earlier = [[self._load_vector(row, v) for v in range(self.vectors)] for row in out_rows]
         builder.branch(row_loop)
-
         builder.position_at_end(row_loop)
         r = builder.phi(index)
         r.add_incoming(zero, before)
-        r.add_incoming(zero, earlier_sums)
-        sums = self._phis(before, [[ir.Constant(self.vector, None)] * self.vectors] * self.height)
-        self._feed(sums, earlier, earlier_sums)
+        sums = self._phis(before, begin)
         a_base, b_base = builder.mul(r, a_row), builder.mul(r, b_row)
         builder.branch(depth_loop)
 
@@ -110,13 +107,13 @@ class _TileWriter:
         k = builder.phi(index)
         k.add_incoming(zero, row_loop)
         inner = self._phis(row_loop, sums)
-        a_at = builder.add(a_base, builder.mul(k, a_step))
-        b_at = builder.gep(b, [builder.add(b_base, builder.mul(k, b_step))])
-        b_vectors = [self._load_vector(b_at, v) for v in range(self.vectors)]
+        a_place = builder.add(a_base, builder.mul(k, a_step))
+        b_place = builder.gep(b, [builder.add(b_base, builder.mul(k, b_step))])
+        b_vectors = [self._load_vector(b_place, v) for v in range(self.vectors)]
         results = []
-        for pointer, row in zip(a_pointers, inner, strict=True):
-            a_lanes = spread(builder, builder.load(builder.gep(pointer, [a_at])), self.vector)
-            results.append([builder.call(self.fma, [a_lanes, bv, acc]) for bv, acc in zip(b_vectors, row, strict=True)])
+        for a_row_m, row in zip(a_rows, inner, strict=True):
+            number = spread(builder, builder.load(builder.gep(a_row_m, [a_place])), self.vector)
+            results.append([builder.call(self.fma, [number, bv, acc]) for bv, acc in zip(b_vectors, row, strict=True)])
         k_next = builder.add(k, ir.Constant(index, 1))
         k.add_incoming(k_next, depth_loop)
         self._feed(inner, results, depth_loop)
@@ -129,13 +126,27 @@ class _TileWriter:
         builder.cbranch(builder.icmp_signed("<", r_next, rows), row_loop, done)
 
         builder.position_at_end(done)
+        floors = spread(builder, floor, self.vector)
         for place, row in zip(out_rows, results, strict=True):
             for v, value in enumerate(row):
-                builder.store(value, self._vector_pointer(place, v), align=self._alignment())
+                least = builder.select(builder.fcmp_ordered("<", value, floors), floors, value)  # a NaN stays one
+                builder.store(least, self._vector_pointer(place, v), align=self._alignment())
 
-    def _data(self, position: int, value: Any) -> Any:
-        array_type = self.signature.args[position]
-        return self.context.make_array(array_type)(self.context, self.builder, value).data
+    def _unpacked(self, position: int, group: Any) -> Any:
+        """Return a tuple's members, pointers to the data in the place of arrays."""
+        kinds, values = self.signature.args[position], cgutils.unpack_tuple(self.builder, group)
+        return [
+            self.context.make_array(kind)(self.context, self.builder, value).data
+            if isinstance(kind, types.Array)
+            else self.context.cast(self.builder, value, kind, types.intp)
+            for kind, value in zip(kinds, values, strict=True)
+        ]
+
+    def _rows(self, pointer: Any, at: Any, step: Any) -> list:
+        """Return pointers to the rows of the tile."""
+        builder, index = self.builder, ir.IntType(64)
+        places = [builder.add(at, builder.mul(step, ir.Constant(index, m))) for m in range(self.height)]
+        return [builder.gep(pointer, [place]) for place in places]
 
     def _phis(self, block: Any, values: Any) -> list:
         phis = [[self.builder.phi(self.vector) for _ in row] for row in values]

@@ -9,8 +9,8 @@ gives m outputs of a kernel of r, where m + r - 1 = 6. The points are 0, +-P, +-
     A^T  (output)   columns: (1, point, point^2, ...)
 
 The customary P, Q = 1, 2 are exact too, but 3/4 and 3/2 halve the rounding error, since no power of them is large.
-Lavin and Gray, "Fast algorithms for convolutional neural networks", CVPR 2016; Barabasz, Anderson, Soodhalter and Gregg,
-"Error analysis and improving the accuracy of Winograd convolution for deep neural networks", ACM TOMS 2020.
+Lavin and Gray, "Fast algorithms for convolutional neural networks", CVPR 2016; Barabasz, Anderson, Soodhalter and
+Gregg, "Error analysis and improving the accuracy of Winograd convolution for deep neural networks", ACM TOMS 2020.
 
 Every line function reads vectors `step` apart from `source` and writes vectors `pace` apart to `target`. An adjoint is
 the transposed matrix: what the backward pass needs.

@@ -1,59 +1,35 @@
 """Convolution with fewer multiplications: Winograd's minimal filtering, forwards and backwards.
 
-m x m outputs of a kernel of r x r need (m + r - 1)^2 multiplications a channel instead of m^2 r^2, once image and kernel
-are brought into another basis: 36 instead of 144 for F(4x4, 3x3), 36 instead of 100 for F(2x2, 5x5).
+m x m outputs of a kernel of r x r need (m + r - 1)^2 multiplications a channel instead of m^2 r^2, once image and
+kernel are brought into another basis: 36 instead of 144 for F(4x4, 3x3), 36 instead of 100 for F(2x2, 5x5).
 
-    forward     Y = A^T [ sum over c of (G g G^T) * (B^T d B) ] A         d: a tile of x,  g: a kernel,  * entry by entry
+    Y = A^T [ sum over c of (G g G^T) * (B^T d B) ] A         d: a tile of x,  g: a kernel,  * entry by entry
 
 In the new basis every entry of a tile is a matrix product of its own, V[p] (tiles, C) times U[p] (C, F). The backward
 passes are the adjoints of the same transforms, in reverse:
 
-    dM = A dY A^T          dU[p] = V[p]^T dM[p]          dg = G^T dU G          dV[p] = dM[p] U[p]^T          dd = B dV B^T
+    dM = A dY A^T      dU[p] = V[p]^T dM[p]      dg = G^T dU G      dV[p] = dM[p] U[p]^T      dd = B dV B^T
 
-Lavin and Gray, "Fast algorithms for convolutional neural networks", CVPR 2016, sections 3 and 4; the interpolation points
-0, 1, -1, 2, -2 and infinity give the transforms of both F(4, 3) and F(2, 5).
-
-Blocks of tiles are worked on from beginning to end, so that what lies between stays in the cache.
+Lavin and Gray, "Fast algorithms for convolutional neural networks", CVPR 2016, sections 3 and 4. The transforms are in
+`transforms.py`.
 """
 
-from typing import NamedTuple
+import math
+from typing import Any
 
 import numpy as np
 from numba import njit
 
-from minicnn.kernels.numba.frame import gradients_before, pool_images, put, take
-from minicnn.kernels.numba.product import MOST_HEIGHT, multiply
-from minicnn.kernels.numba.transforms import (
-    PLANES,
-    to_input,
-    to_input_tile,
-    to_kernel_3,
-    to_kernel_5,
-    to_kernel_tile_3,
-    to_kernel_tile_5,
-    to_output_2,
-    to_output_4,
-    to_output_tile_2,
-    to_output_tile_4,
-)
-from minicnn.kernels.numba.vector import load, store
+from minicnn.backend import in_threads, parts_of, run_parts
+from minicnn.kernels.numba import blocks
+from minicnn.kernels.numba.memory import workspace
+from minicnn.kernels.numba.product import MOST_HEIGHT, cut_into_panels, rounded_up
+from minicnn.kernels.numba.setup import NO_IMAGES, Geometry, filled_up, laid_out
+from minicnn.kernels.numba.transforms import ALPHA, PLANES, to_kernel_3, to_kernel_5, to_kernel_tile_3, to_kernel_tile_5
+from minicnn.kernels.numba.vector import VECTOR_BYTES, load, store
 
-
-class Blocks(NamedTuple):
-    """How an output (oh, ow) is cut into tiles of m x m, and tiles into blocks.
-
-    A block is `group` whole images or, of larger ones, a band of `rows` rows of tiles; `bands` cover an image.
-    """
-
-    m: int
-    r: int
-    top: int
-    left: int
-    across: int
-    rows: int
-    bands: int
-    group: int
-    lanes: int
+TILES_A_BLOCK = 64
+"""Enough for the kernels to be read seldom, few enough to stay in the cache."""
 
 
 @njit(nogil=True, cache=True)
@@ -107,204 +83,85 @@ def kernel_gradients(sums, r, plane, depth, width, lanes, first, last, dw):  # t
                 )  # fmt: skip
 
 
-# Blocks of tiles
+class Winograd:
+    """Fewer multiplications, for kernels of 3 x 3 and 5 x 5."""
 
+    name = "winograd"
 
-@njit(nogil=True)
-def _to_input_tiles(frame, images, height, width, c, blocks, v, plane, spare):  # type: ignore[no-untyped-def]
-    """V = B^T d B for all tiles of a block: v (36, tiles, c). Return the number of tiles."""
-    lanes, t = blocks.lanes, 0
-    for n in range(images):
-        for i in range(blocks.rows):
-            for j in range(blocks.across):
-                at = ((n * height + i * blocks.m) * width + j * blocks.m) * c
-                for k in range(0, c, lanes):
-                    to_input_tile(frame, at + k, width * c, c, v, t * c + k, 6 * plane, plane, spare, lanes)
-                t += 1
-    return t
+    def __init__(self, geometry: Geometry, threads: int) -> None:
+        self.geometry = geometry
+        self.lanes = VECTOR_BYTES // np.dtype(geometry.dtype).itemsize
+        self.panels = cut_into_panels(geometry.f, self.lanes)
+        self.turned_panels = cut_into_panels(geometry.c, self.lanes)
+        self.f, self.c = rounded_up(geometry.f, self.lanes), rounded_up(geometry.c, self.lanes)
+        r, ((top, _), (left, _)), (oh, ow) = geometry.kernel[0], geometry.pads, geometry.out
+        m = ALPHA + 1 - r
+        down, across = -(-oh // m), -(-ow // m)
+        tiles = min(TILES_A_BLOCK, max(8, geometry.n * down * across // threads))
+        group = max(1, min(geometry.n, tiles // (down * across)))
+        rows = down if down * across <= tiles or geometry.pool.kh else max(1, tiles // across)
+        self.blocks = blocks.Blocks(m, r, top, left, across, rows, -(-down // rows), group, self.lanes)
+        self.groups = -(-geometry.n // group)
+        self.space = blocks.space_needed(self.blocks, self.c, self.f)
+        self.cost = PLANES * group * down * across * self.c * self.f // self.lanes  # of a group
+        self.z_shape = (group, *geometry.out, geometry.f)
 
+    def forward(self, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, relu: bool, y: Any, argmax: Any) -> None:
+        """x (N, H, W, C), w (F, C, r, r), b (F,) or None -> y, argmax (N, oh, ow, F), after pooling if there is any."""
+        g, cut = self.geometry, self.blocks
+        planes = self._transformed(w.transpose(2, 3, 1, 0), g.c, self.f, self.panels)
+        bias = filled_up(b, self.f, g.dtype)
+        z_size = math.prod(self.z_shape) if g.pool.kh else 0
 
-@njit(nogil=True)
-def _to_input(v, plane, images, height, width, c, blocks, frame, spare):  # type: ignore[no-untyped-def]
-    """dd = B dV B^T, added up where tiles overlap."""
-    lanes, t, tile = blocks.lanes, 0, spare[PLANES * blocks.lanes :]
-    for n in range(images):
-        for i in range(blocks.rows):
-            for j in range(blocks.across):
-                at = ((n * height + i * blocks.m) * width + j * blocks.m) * c
-                for k in range(0, c, lanes):
-                    to_input(v, t * c + k, 6 * plane, plane, tile, 0, 6 * lanes, lanes, spare, lanes)
-                    for p in range(6):
-                        for q in range(6):
-                            to = at + (p * width + q) * c + k
-                            store(frame, to, load(frame, to) + load(tile, (6 * p + q) * lanes))
-                t += 1
+        def work(first: int, last: int) -> None:
+            space = workspace(self.space + z_size, g.dtype)
+            z = space[self.space :].reshape(self.z_shape) if z_size else NO_IMAGES[g.dtype]
+            blocks.forward(
+                x, planes, self.panels, bias, relu, g.pool, cut, space[: self.space], first, last, z, y, argmax
+            )
 
+        in_threads(work, self.groups * cut.bands, cost=self.cost // cut.bands)
 
-@njit(nogil=True)
-def _to_output(products, plane, images, f, blocks, out, spare):  # type: ignore[no-untyped-def]
-    """Y = A^T M A for all tiles of a block: out (images, rows * m, across * m, f)."""
-    m, lanes, t = blocks.m, blocks.lanes, 0
-    row = blocks.across * m * f
-    for n in range(images):
-        for i in range(blocks.rows):
-            for j in range(blocks.across):
-                to = ((n * blocks.rows + i) * m) * row + j * m * f
-                for k in range(0, f, lanes):
-                    if m == 4:
-                        to_output_4(products, t * f + k, 6 * plane, plane, out, to + k, row, f, spare, lanes)
-                    else:
-                        to_output_2(products, t * f + k, 6 * plane, plane, out, to + k, row, f, spare, lanes)
-                t += 1
+    def backward(
+        self, dy: Any, y: Any, argmax: Any, x: np.ndarray, w: np.ndarray, relu: bool, need_dx: bool
+    ) -> tuple[Any, np.ndarray, np.ndarray]:
+        """dy (N, oh, ow, F) of what came out -> dx (N, H, W, C) or nothing, dw (r, r, C, F), db (F,)"""
+        g, cut, r = self.geometry, self.blocks, self.blocks.r
+        dx = np.empty(x.shape, dtype=g.dtype) if need_dx else NO_IMAGES[g.dtype]
+        planes = self._transformed(w.transpose(2, 3, 0, 1), g.f, self.c, self.turned_panels) if need_dx else None
+        planes = np.empty((PLANES, 0), dtype=g.dtype) if planes is None else planes
+        parts = parts_of(self.groups, cost=self.cost * (2 if need_dx else 1))
+        plane = (self.c + MOST_HEIGHT) * self.f
+        sums = np.empty((len(parts), PLANES * plane), dtype=g.dtype)
+        db = np.zeros((len(parts), self.f), dtype=g.dtype)
+        z_size = math.prod(self.z_shape) if relu else 0
 
-
-@njit(nogil=True)
-def _to_output_tiles(out, images, f, blocks, gradients, plane, spare):  # type: ignore[no-untyped-def]
-    """dM = A dY A^T for all tiles of a block, from dy in frames (images, rows * m, across * m, f)."""
-    m, lanes, t = blocks.m, blocks.lanes, 0
-    row = blocks.across * m * f
-    for n in range(images):
-        for i in range(blocks.rows):
-            for j in range(blocks.across):
-                at = ((n * blocks.rows + i) * m) * row + j * m * f
-                for k in range(0, f, lanes):
-                    if m == 4:
-                        to_output_tile_4(out, at + k, row, f, gradients, t * f + k, 6 * plane, plane, spare, lanes)
-                    else:
-                        to_output_tile_2(out, at + k, row, f, gradients, t * f + k, 6 * plane, plane, spare, lanes)
-                t += 1
-
-
-@njit(nogil=True, cache=True)
-def forward(x, planes, panels, bias, relu, pool, blocks, space, first, last, z, y, argmax):  # type: ignore[no-untyped-def]
-    """y (N, oh, ow, F) = x (N, H, W, C) through the kernels in planes (36, C * f), for blocks `first` to `last`.
-
-    bias : (f,), as wide as all panels; ReLU comes after it if `relu`, and max pooling if `pool` has a size
-    z : (group, oh, ow, F), where images wait for being pooled
-    """
-    m, r, top, left, across, rows, bands, group, lanes = blocks
-    depth, c, f = x.shape[3], (x.shape[3] + lanes - 1) // lanes * lanes, len(bias)
-    height, width, out_height, out_width = rows * m + r - 1, across * m + r - 1, rows * m, across * m
-    v_plane, m_plane = plane_sizes(blocks, c, f)
-    frame, space = cut(space, group * height * width * c)
-    v, space = cut(space, PLANES * v_plane)
-    products, space = cut(space, PLANES * m_plane)
-    out, spare = cut(space, group * out_height * out_width * f)
-    frame[:] = 0
-    for block in range(first, last):
-        n0, row = block // bands * group, block % bands * rows * m
-        images = min(group, len(x) - n0)
-        for n in range(images):
-            put(x, n0 + n, row - top, left, frame, n * height * width * c, height, width, c)
-        tiles = _to_input_tiles(frame, images, height, width, c, blocks, v, v_plane, spare)
-        for p in range(PLANES):
-            multiply(
-                products, p * m_plane, f, False, v, p * v_plane, c, 1, tiles,
-                planes[p], 0, depth, 0, depth, panels, lanes,
+        def work(first: int, last: int) -> None:
+            part = parts.index((first, last))
+            space = workspace(self.space + z_size, g.dtype)
+            z = space[self.space :].reshape(self.z_shape) if z_size else NO_IMAGES[g.dtype]
+            blocks.backward(
+                dy, y, argmax, relu, g.pool, x, planes, self.panels, self.turned_panels, cut,
+                space[: self.space], first, last, z, sums[part], db[part], dx,
             )  # fmt: skip
-        _to_output(products, m_plane, images, f, blocks, out, spare)
-        for n in range(images):
-            at = n * out_height * out_width * f
-            if pool.kh:
-                take(out, at, out_width, f, z, n, row, out_height, bias, relu, lanes)
-            else:
-                take(out, at, out_width, f, y, n0 + n, row, out_height, bias, relu, lanes)
-        if pool.kh:
-            pool_images(z, images, pool, y, argmax, n0)
 
+        run_parts(work, parts)
+        dw = np.empty(r * r * g.c * self.f, dtype=g.dtype)
+        in_threads(
+            lambda a, b: kernel_gradients(sums, r, plane, g.c, self.f, self.lanes, a, b, dw),
+            g.c,
+            cost=PLANES * len(sums) * self.f // self.lanes,
+        )
+        return dx, dw.reshape(r, r, g.c, self.f)[..., : g.f], db.sum(axis=0)[: g.f]
 
-@njit(nogil=True, cache=True)
-def backward(  # type: ignore[no-untyped-def]
-    dy, y, argmax, relu, pool, x, planes, panels, turned_panels, blocks, space, first, last, z, sums, bias_sums, dx
-):
-    """Add dU to sums (36 * plane) and db to bias_sums, and set dx (N, H, W, C) if there is one, for some groups.
-
-    planes : the kernels transposed, (36, F * c); what follows the convolution is passed through on the way back
-    z : (group, oh, ow, F), where the gradient of the convolution's own output waits
-    """
-    m, r, top, left, across, rows, bands, group, lanes = blocks
-    depth, c = x.shape[3], (x.shape[3] + lanes - 1) // lanes * lanes
-    features, f = dy.shape[3], len(bias_sums)
-    height, width, out_height, out_width = rows * m + r - 1, across * m + r - 1, rows * m, across * m
-    v_plane, m_plane = plane_sizes(blocks, c, f)
-    frame, space = cut(space, group * height * width * c)
-    v, space = cut(space, PLANES * v_plane)
-    gradients, space = cut(space, PLANES * m_plane)
-    out, spare = cut(space, group * out_height * out_width * f)
-    frame[:] = 0
-    out[:] = 0
-    for block in range(first * bands, last * bands):
-        n0, band = block // bands * group, block % bands
-        row, images = band * rows * m, min(group, len(x) - n0)
-        if dx.size:
-            frame[:] = 0  # the gradient of the block before
-        for n in range(images):
-            put(x, n0 + n, row - top, left, frame, n * height * width * c, height, width, c)
-        tiles = _to_input_tiles(frame, images, height, width, c, blocks, v, v_plane, spare)
-        if relu and band == 0:
-            gradients_before(dy, y, argmax, pool, n0, images, z)
-        for n in range(images):
-            at = n * out_height * out_width * f
-            if relu:
-                put(z, n, row, 0, out, at, out_height, out_width, f)
-            else:
-                put(dy, n0 + n, row, 0, out, at, out_height, out_width, f)
-        for pixel in range(images * out_height * out_width):
-            for k in range(0, f, lanes):
-                store(bias_sums, k, load(bias_sums, k) + load(out, pixel * f + k))
-        _to_output_tiles(out, images, f, blocks, gradients, m_plane, spare)
-        for p in range(PLANES):
-            multiply(
-                sums, p * (len(sums) // PLANES), f, block > first * bands, v, p * v_plane, 1, c, depth,
-                gradients, p * m_plane, 1, f, tiles, panels, lanes,
-            )  # fmt: skip
-            if dx.size:  # V[p] has served: its place is taken by dV[p]
-                multiply(
-                    v, p * v_plane, c, False, gradients, p * m_plane, f, 1, tiles,
-                    planes[p], 0, features, 0, features, turned_panels, lanes,
-                )  # fmt: skip
-        if dx.size:
-            frame[:] = 0
-            _to_input(v, v_plane, images, height, width, c, blocks, frame, spare)
-            for n in range(images):
-                _take_gradient(frame, n * height * width * c, height, width, c, dx, n0 + n, row - top, left, band, r)
-
-
-@njit(nogil=True)
-def _take_gradient(frame, at, height, width, channels, dx, n, row, left, band, r):  # type: ignore[no-untyped-def]
-    """Write a frame's rows to dx[n], from `row` on; the first r - 1 of a later band add to those of the one above."""
-    _, h, w, c = dx.shape
-    for i in range(max(0, -row), min(height, h - row)):
-        add = band > 0 and i < r - 1
-        for j in range(w):
-            pixel, start = dx[n, row + i, j], at + (i * width + left + j) * channels
-            source = frame[start : start + c]
-            if add:
-                for k in range(c):
-                    pixel[k] += source[k]
-            else:
-                for k in range(c):
-                    pixel[k] = source[k]
-
-
-@njit(nogil=True)
-def plane_sizes(blocks, c, f):  # type: ignore[no-untyped-def]
-    """Return the numbers from one plane of V, and of M, to the next.
-
-    Each is a vector longer than it need be, or all planes would compete for the same lines of the cache.
-    """
-    most = blocks.group * blocks.rows * blocks.across + MOST_HEIGHT
-    return most * c + blocks.lanes, most * f + blocks.lanes
-
-
-@njit(nogil=True)
-def cut(space, size):  # type: ignore[no-untyped-def]
-    """Return the first `size` numbers of a workspace, and the rest."""
-    return space[:size], space[size:]
-
-
-def space_needed(blocks: Blocks, c: int, f: int) -> int:
-    """Return how many numbers `forward` and `backward` need for their workspace."""
-    height, width = blocks.rows * blocks.m + blocks.r - 1, blocks.across * blocks.m + blocks.r - 1
-    frames = blocks.group * (height * width * c + blocks.rows * blocks.across * blocks.m**2 * f)
-    return frames + PLANES * sum(plane_sizes.py_func(blocks, c, f)) + 2 * PLANES * blocks.lanes
+    def _transformed(self, kernels: np.ndarray, depth: int, width: int, panels: np.ndarray) -> np.ndarray:
+        """Return kernels (r, r, K, N) in Winograd's basis: planes (36, K * width)."""
+        r, source = self.blocks.r, laid_out(kernels, width)
+        planes = np.empty((PLANES, depth * width), dtype=source.dtype)
+        target = planes.reshape(-1)
+        in_threads(
+            lambda a, b: transform_kernels(source, r, depth, width, panels, self.lanes, a, b, target),
+            depth,
+            cost=2 * PLANES * width // self.lanes,
+        )
+        return planes

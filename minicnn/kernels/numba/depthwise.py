@@ -1,0 +1,152 @@
+"""Depthwise convolution: every channel has one kernel of its own, and vectors of channels go through it side by side.
+
+    y[i, j, c] = b[c] + sum over p, q of w[p, q, c] * x[i * stride + p * dilation, j * stride + q * dilation, c]
+
+There is no sum over channels, so there is no matrix product; an image in its frame is read, and a result written, in
+one pass. Chollet, "Xception: deep learning with depthwise separable convolutions", CVPR 2017.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+
+from minicnn.backend import in_threads, parts_of, run_parts
+from minicnn.kernels.numba.frame import gradients_before, pool_images, put, take
+from minicnn.kernels.numba.product import rounded_up
+from minicnn.kernels.numba.setup import NO_IMAGES, Geometry, filled_up, laid_out
+from minicnn.kernels.numba.vector import VECTOR_BYTES, load, store, zeros_of
+
+
+class Walk(NamedTuple):
+    """How a kernel walks over a framed image (height, width, channels) whose first pixel is at (top, left)."""
+
+    height: int
+    width: int
+    channels: int
+    top: int
+    left: int
+    kh: int
+    kw: int
+    stride_h: int
+    stride_w: int
+    down: int
+    across: int
+    lanes: int
+
+
+@njit(nogil=True, cache=True)
+def forward(x, walk, w, bias, relu, pool, first, last, z, out, y, argmax):  # type: ignore[no-untyped-def]
+    """y = x (N, H, W, C) through w (kh, kw, channels), flat, for images `first` to `last`, as in `direct.forward`.
+
+    z : (1, oh, ow, C), where an image waits for being pooled;   out : (oh, ow, channels), where it is computed
+    """
+    oh, ow, c = out.shape
+    lanes, row = walk.lanes, walk.width * walk.channels
+    frame, results = np.zeros(walk.height * row, dtype=x.dtype), out.reshape(-1)
+    for n in range(first, last):
+        put(x, n, 0, walk.left, frame[walk.top * row :], 0, x.shape[1], walk.width, c)
+        for i in range(oh):
+            for j in range(ow):
+                at = i * walk.stride_h * row + j * walk.stride_w * c
+                for k in range(0, c, lanes):
+                    total = zeros_of(frame)
+                    for p in range(walk.kh):
+                        for q in range(walk.kw):
+                            pixel = load(frame, at + p * walk.down * row + q * walk.across * c + k)
+                            total = total + pixel * load(w, (p * walk.kw + q) * c + k)
+                    store(results, (i * ow + j) * c + k, total)
+        if pool.kh:
+            take(results, 0, ow, c, z, 0, 0, oh, bias, relu, lanes)
+            pool_images(z, 1, pool, y, argmax, n)
+        else:
+            take(results, 0, ow, c, y, n, 0, oh, bias, relu, lanes)
+
+
+@njit(nogil=True, cache=True)
+def backward(dy, y, argmax, relu, pool, x, walk, w, first, last, z, out, dw, db, dx):  # type: ignore[no-untyped-def]
+    """Add to dw (kh, kw, channels) and db (channels,), flat, and set dx (N, H, W, C) if there is one, for some images.
+
+    z, out : as in `forward`, for the gradient of the convolution's own output
+    """
+    oh, ow, c = out.shape
+    lanes, row = walk.lanes, walk.width * walk.channels
+    frame, gradients = np.zeros(walk.height * row, dtype=x.dtype), out.reshape(-1)
+    dx_frame = np.zeros(walk.height * row if dx.size else 0, dtype=x.dtype)
+    for n in range(first, last):
+        put(x, n, 0, walk.left, frame[walk.top * row :], 0, x.shape[1], walk.width, c)
+        if relu:
+            gradients_before(dy, y, argmax, pool, n, 1, z)
+            put(z, 0, 0, 0, gradients, 0, oh, ow, c)
+        else:
+            put(dy, n, 0, 0, gradients, 0, oh, ow, c)
+        dx_frame[:] = 0
+        for i in range(oh):
+            for j in range(ow):
+                for k in range(0, c, lanes):
+                    gradient = load(gradients, (i * ow + j) * c + k)
+                    store(db, k, load(db, k) + gradient)
+                    for p in range(walk.kh):
+                        for q in range(walk.kw):
+                            at = (i * walk.stride_h + p * walk.down) * row + k
+                            at += (j * walk.stride_w + q * walk.across) * c
+                            tap = (p * walk.kw + q) * c + k
+                            store(dw, tap, load(dw, tap) + gradient * load(frame, at))
+                            if dx.size:
+                                store(dx_frame, at, load(dx_frame, at) + gradient * load(w, tap))
+        if dx.size:
+            _, h, wide, channels = dx.shape
+            for i in range(h):
+                for j in range(wide):
+                    pixel, at = dx[n, i, j], (walk.top + i) * row + (walk.left + j) * c
+                    for k in range(channels):
+                        pixel[k] = dx_frame[at + k]
+
+
+class Depthwise:
+    """One kernel a channel: see `py`."""
+
+    name = "depthwise"
+
+    def __init__(self, geometry: Geometry) -> None:
+        g = self.geometry = geometry
+        self.lanes = VECTOR_BYTES // np.dtype(g.dtype).itemsize
+        self.c = rounded_up(g.c, self.lanes)
+        (top, bottom), (left, right) = g.pads
+        height, width = top + g.h + bottom, left + g.w + right
+        self.walk = Walk(height, width, self.c, top, left, *g.kernel, *g.stride, *g.dilation, self.lanes)
+        self.cost = 2 * math.prod(g.out) * math.prod(g.kernel) * self.c // self.lanes
+
+    def forward(self, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, relu: bool, y: Any, argmax: Any) -> None:
+        """x (N, H, W, C), w (C, 1, kh, kw), b (C,) or None -> y, argmax (N, oh, ow, C), after pooling if any."""
+        g = self.geometry
+        kernels, bias = laid_out(w.transpose(2, 3, 1, 0), self.c), filled_up(b, self.c, g.dtype)
+
+        def work(first: int, last: int) -> None:
+            z, out = np.empty((1, *g.out, g.c), dtype=g.dtype), np.empty((*g.out, self.c), dtype=g.dtype)
+            forward(x, self.walk, kernels, bias, relu, g.pool, first, last, z, out, y, argmax)
+
+        in_threads(work, g.n, cost=self.cost)
+
+    def backward(
+        self, dy: Any, y: Any, argmax: Any, x: np.ndarray, w: np.ndarray, relu: bool, need_dx: bool
+    ) -> tuple[Any, np.ndarray, np.ndarray]:
+        """dy (N, oh, ow, C) of what came out -> dx (N, H, W, C) or nothing, dw (kh, kw, 1, C), db (C,)"""
+        g = self.geometry
+        kernels = laid_out(w.transpose(2, 3, 1, 0), self.c)
+        dx = np.empty(x.shape, dtype=g.dtype) if need_dx else NO_IMAGES[g.dtype]
+        parts = parts_of(g.n, cost=2 * self.cost)
+        dw = np.zeros((len(parts), *g.kernel, 1, self.c), dtype=g.dtype)
+        db = np.zeros((len(parts), self.c), dtype=g.dtype)
+
+        def work(first: int, last: int) -> None:
+            part = parts.index((first, last))
+            z, out = np.empty((1, *g.out, g.c), dtype=g.dtype), np.zeros((*g.out, self.c), dtype=g.dtype)
+            backward(
+                dy, y, argmax, relu, g.pool, x, self.walk, kernels, first, last, z, out,
+                dw[part].reshape(-1), db[part], dx,
+            )  # fmt: skip
+
+        run_parts(work, parts)
+        return dx, dw.sum(axis=0)[..., : g.c], db.sum(axis=0)[: g.c]

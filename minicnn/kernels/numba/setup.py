@@ -1,0 +1,53 @@
+"""What the algorithms of convolution are set up from: the geometry of a case, and kernels laid out for the tile."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from minicnn.geometry import Pads, Pair
+from minicnn.kernels.numba.frame import Pooling
+from minicnn.kernels.numba.product import MOST_HEIGHT
+
+NO_IMAGES = {dtype: np.empty((0, 0, 0, 0), dtype=dtype) for dtype in ("float32", "float64", "uint8")}
+"""What a kernel is given where it has nothing to read, or to write."""
+
+
+class Geometry(NamedTuple):
+    """A convolution: of images (n, c, h, w) by f kernels, followed by ReLU and max pooling or not."""
+
+    dtype: str
+    n: int
+    c: int
+    h: int
+    w: int
+    f: int
+    kernel: Pair
+    stride: Pair
+    dilation: Pair
+    pads: Pads
+    out: Pair
+    groups: int
+    pool: Pooling
+    pooled: Pair
+
+
+def laid_out(kernels: np.ndarray, width: int) -> np.ndarray:
+    """Return kernels (kh, kw, K, N) flat and contiguous, N filled up with zeros to `width`."""
+    if kernels.shape[3] == width:
+        return np.ascontiguousarray(kernels).reshape(-1)
+    padded = np.zeros((*kernels.shape[:3], width), dtype=kernels.dtype)
+    padded[..., : kernels.shape[3]] = kernels
+    return padded.reshape(-1)
+
+
+def padded(offsets: np.ndarray) -> np.ndarray:
+    """Return offsets with the last repeated, so that a tile that is not full can be taken for a full one."""
+    return np.concatenate([offsets, np.repeat(offsets[-1:], MOST_HEIGHT)])
+
+
+def filled_up(vector: np.ndarray | None, width: int, dtype: str) -> np.ndarray:
+    """Return a bias of that width, with zeros for what there is none of."""
+    wide = np.zeros(width, dtype=dtype)
+    if vector is not None:
+        wide[: len(vector)] = vector
+    return wide

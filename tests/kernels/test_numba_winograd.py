@@ -1,0 +1,207 @@
+"""Winograd's convolution, against the algebra that it comes from, and within the rounding that this algebra allows.
+
+The matrices are made here from the interpolation points, in fractions. Multiplied out with them in NumPy, a
+convolution and its gradients are those of the plain bodies; multiplied out with absolute values everywhere, they are
+the sizes of all the terms that were added up on the way, and so what rounding is measured by.
+"""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minicnn as mc
+from minicnn import nn, ops
+from minicnn.errors import ArgumentError
+
+numba = pytest.importorskip("numba", reason="Numba is not installed")
+
+from minicnn.kernels.numba import transforms  # noqa: E402
+from minicnn.kernels.numba.vector import VECTOR_BYTES  # noqa: E402
+
+POINTS = [Fraction(0), Fraction(3, 4), Fraction(-3, 4), Fraction(3, 2), Fraction(-3, 2)]
+FACTOR = 8
+
+
+def matrices(m, r):
+    """A^T (m, 6), G (6, r) and B^T (6, 6) for these points and infinity."""
+    at = [[p**i for p in POINTS] + [Fraction(i == m - 1)] for i in range(m)]
+    g = [[p**k / scale(p) for k in range(r)] for p in POINTS] + [[Fraction(k == r - 1) for k in range(r)]]
+    bt = [coefficients([q for q in POINTS if q != p]) for p in POINTS] + [coefficients(POINTS)]
+    return tuple(np.array(matrix, dtype=np.float64) for matrix in (at, g, bt))
+
+
+def scale(point):
+    """The product of the differences to the other points."""
+    return np.prod([point - other for other in POINTS if other != point])
+
+
+def coefficients(roots):
+    """Of the product of (x - root), six of them, the constant first."""
+    polynomial = [Fraction(1)]
+    for root in roots:
+        shifted = [Fraction(0), *polynomial]
+        polynomial = [s - root * p for s, p in zip(shifted, [*polynomial, Fraction(0)], strict=True)]
+    return polynomial + [Fraction(0)] * (6 - len(polynomial))
+
+
+def by_hand(dy, x, w, padding, *, absolute=False):
+    """y, dx and dw by Winograd's algorithm in NumPy, tile by tile; with `absolute`, the sizes of all terms."""
+    (f, c, r, _), (n, _, h, wide) = w.shape, x.shape
+    m = 7 - r
+    at, g, bt = matrices(m, r)
+    if absolute:
+        at, g, bt, dy, x, w = (np.abs(array) for array in (at, g, bt, dy, x, w))
+    oh, ow = dy.shape[2:]
+    down, across = -(-oh // m), -(-ow // m)
+    image = np.zeros((n, c, down * m + r - 1, across * m + r - 1))
+    image[:, :, padding : padding + h, padding : padding + wide] = x
+    gradient = np.zeros((n, f, down * m, across * m))
+    gradient[:, :, :oh, :ow] = dy
+    y, dx, du = np.zeros_like(gradient), np.zeros_like(image), np.zeros((f, c, 6, 6))
+    u = g @ w @ g.T
+    for i in range(0, down * m, m):
+        for j in range(0, across * m, m):
+            v = bt @ image[:, :, i : i + 6, j : j + 6] @ bt.T
+            dm = at.T @ gradient[:, :, i : i + m, j : j + m] @ at
+            y[:, :, i : i + m, j : j + m] = at @ np.einsum("ncpq,fcpq->nfpq", v, u) @ at.T
+            dx[:, :, i : i + 6, j : j + 6] += bt.T @ np.einsum("nfpq,fcpq->ncpq", dm, u) @ bt
+            du += np.einsum("nfpq,ncpq->fcpq", dm, v)
+    inside = dx[:, :, padding : padding + h, padding : padding + wide]
+    return y[:, :, :oh, :ow], inside, g.T @ du @ g
+
+
+@pytest.mark.parametrize(("name", "matrix"), [
+    ("to_input_tile", lambda: matrices(4, 3)[2]),
+    ("to_input", lambda: matrices(4, 3)[2].T),
+    ("to_output_4", lambda: matrices(4, 3)[0]),
+    ("to_output_2", lambda: matrices(2, 5)[0]),
+    ("to_output_tile_4", lambda: matrices(4, 3)[0].T),
+    ("to_output_tile_2", lambda: matrices(2, 5)[0].T),
+    ("to_kernel_tile_3", lambda: matrices(4, 3)[1]),
+    ("to_kernel_tile_5", lambda: matrices(2, 5)[1]),
+    ("to_kernel_3", lambda: matrices(4, 3)[1].T),
+    ("to_kernel_5", lambda: matrices(2, 5)[1].T),
+])  # fmt: skip
+def test_a_transform_is_its_matrix_from_both_sides(name, matrix):
+    transform, matrix, lanes = getattr(transforms, name), matrix(), VECTOR_BYTES // 8
+    (m, n), rng = matrix.shape, np.random.default_rng(0)
+    tile, out, spare = rng.normal(size=(n, n, lanes)), np.zeros((m, m, lanes)), np.zeros(36 * lanes)
+
+    @numba.njit
+    def run(source, target, spare):
+        transform(source, 0, n * lanes, lanes, target, 0, m * lanes, lanes, spare, lanes)
+
+    run(tile.reshape(-1), out.reshape(-1), spare)
+    np.testing.assert_allclose(out, np.einsum("ai,ijv,bj->abv", matrix, tile, matrix), atol=1e-13)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@given(
+    n=st.integers(1, 3),
+    side=st.sampled_from([(4, 4), (7, 9), (13, 13), (6, 21), (40, 33)]),
+    channels=st.sampled_from([1, 3, 16, 17, 40]),
+    kernels=st.sampled_from([1, 8, 16, 70]),
+    r=st.sampled_from([3, 5]),
+    padding=st.integers(0, 2),
+    need_dx=st.booleans(),
+    threads=st.integers(1, 3),
+)
+def test_it_is_a_convolution_up_to_the_rounding_of_its_terms(
+    dtype, n, side, channels, kernels, r, padding, need_dx, threads
+):
+    if min(side) + 2 * padding < r:
+        return
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(n, channels, *side)).astype(dtype)
+    w = rng.normal(size=(kernels, channels, r, r)).astype(dtype)
+    before = mc.get_num_threads()
+    mc.set_num_threads(threads)
+    try:
+        y = ops.conv2d_forward(x, w, None, padding=padding, algorithm="winograd")
+        dy = rng.normal(size=y.shape).astype(dtype)
+        dx, dw, _ = ops.conv2d_backward(dy, x, w, padding=padding, need_dx=need_dx, algorithm="winograd")
+    finally:
+        mc.set_num_threads(before)
+    exact = [array.astype(np.float64) for array in (dy, x, w)]
+    sizes = by_hand(*exact, padding, absolute=True)
+    want_y = ops.conv2d_forward.body(*exact[1:], None, padding=padding)
+    want_dx, want_dw, _ = ops.conv2d_backward.body(*exact, padding=padding)
+    assert (dx is None) == (not need_dx)
+    for got, want, size in zip((y, dx, dw), (want_y, want_dx, want_dw), sizes, strict=True):
+        if got is not None:
+            assert got.dtype == dtype
+            assert got.shape == want.shape
+            excess = np.abs(got - want) - FACTOR * np.finfo(dtype).eps * size
+            assert (excess <= 0).all(), f"off by {excess.max()} more than rounding explains"
+
+
+@pytest.mark.parametrize("r", [3, 5])
+def test_the_algebra_by_hand_is_a_convolution(r):
+    rng = np.random.default_rng(0)
+    x, w, dy = rng.normal(size=(2, 3, 7, 9)), rng.normal(size=(4, 3, r, r)), rng.normal(size=(2, 4, 10 - r, 12 - r))
+    y, dx, dw = by_hand(dy, x, w, 1)
+    np.testing.assert_allclose(y, ops.conv2d_forward.body(x, w, None, padding=1), atol=1e-11)
+    for got, want in zip((dx, dw), ops.conv2d_backward.body(dy, x, w, padding=1), strict=False):
+        np.testing.assert_allclose(got, want, atol=1e-11)
+
+
+def test_its_rounding_error_is_a_few_times_that_of_the_plain_sum():
+    """Of numbers and weights that are standard normal, 64 channels: what `help(nn.Conv2d)` says."""
+    rng = np.random.default_rng(0)
+    x, w = rng.normal(size=(8, 64, 16, 16)).astype("f4"), rng.normal(size=(64, 64, 3, 3)).astype("f4")
+    want = ops.conv2d_forward.body(x.astype("f8"), w.astype("f8"), None, padding=1)
+    errors = {
+        name: np.sqrt(((ops.conv2d_forward(x, w, None, padding=1, algorithm=name) - want) ** 2).mean() / want.var())
+        for name in ("direct", "winograd")
+    }
+    assert 1e-8 < errors["direct"] < errors["winograd"] < 1e-6
+
+
+def algorithm_of(monkeypatch, dtype, **geometry):
+    """The name of the algorithm that runs for "auto"."""
+    from minicnn.kernels.numba import conv
+
+    names = []
+    chosen = conv._algorithm
+    monkeypatch.setattr(conv, "_algorithm", lambda *a, **k: names.append(chosen(*a, **k)) or names[-1])
+    x = np.ones((2, geometry.pop("channels", 16), 8, 8), dtype)
+    w = np.ones((16, x.shape[1] // geometry.get("groups", 1), *geometry.pop("kernel", (3, 3))), dtype)
+    ops.conv2d_forward(x, w, None, padding=1, **geometry)
+    return names[0].name
+
+
+@pytest.mark.parametrize(("geometry", "name"), [
+    ({}, "winograd"), ({"kernel": (5, 5)}, "winograd"), ({"channels": 3}, "direct"), ({"stride": 2}, "direct"),
+    ({"dilation": 2}, "direct"), ({"kernel": (3, 5)}, "direct"), ({"kernel": (1, 1)}, "direct"),
+    ({"groups": 16}, "depthwise"), ({"groups": 4}, "grouped"),
+])  # fmt: skip
+def test_the_algorithm_follows_from_the_geometry(monkeypatch, geometry, name):
+    assert algorithm_of(monkeypatch, np.float32, **geometry) == name
+
+
+def test_gradient_checks_in_float64_never_meet_it(monkeypatch):
+    assert algorithm_of(monkeypatch, np.float64) == "direct"
+
+
+@pytest.mark.parametrize(("geometry", "why"), [
+    ({"stride": 2}, "stride 1"), ({"dilation": 2}, "dilation 1"), ({"kernel_size": 1}, "kernels of 3 x 3 and 5 x 5"),
+    ({"groups": 2}, "one group"),
+])  # fmt: skip
+def test_where_it_cannot_be_it_says_why(geometry, why):
+    layer = nn.Conv2d(4, 4, **{"kernel_size": 3, **geometry}, algorithm="winograd")
+    with pytest.raises(ArgumentError, match=why):
+        layer(np.ones((1, 4, 8, 8), dtype=np.float32))
+
+
+def test_the_plain_body_has_no_other_algorithm_than_its_own():
+    layer = nn.Conv2d(3, 4, 3, algorithm="direct")
+    with mc.use_backend("numpy"), pytest.raises(ArgumentError, match='backend "numba"'):
+        layer(np.ones((1, 3, 8, 8), dtype=np.float32))
+
+
+def test_an_unknown_algorithm_is_refused():
+    with pytest.raises(ArgumentError, match="one of 'auto', 'im2col', 'direct', 'winograd', not 'fft'"):
+        nn.Conv2d(3, 4, 3, algorithm="fft")
