@@ -79,7 +79,7 @@ class Grouped:
     def backward(
         self, dy: Any, y: Any, argmax: Any, x: np.ndarray, w: np.ndarray, relu: bool, need_dx: bool
     ) -> tuple[Any, np.ndarray, np.ndarray]:
-        """dy (N, oh, ow, F) of what came out -> dx (N, H, W, C) or nothing, dw (kh, kw, C / groups, F), db (F,)"""
+        """dy (N, oh, ow, F) of what came out -> dx (N, H, W, C) or nothing, dw (F, C / groups, kh, kw), db (F,)"""
         dx, dws, dbs = np.empty_like(x) if need_dx else None, [], []
         for channels, features in self._groups():
             parts = (np.ascontiguousarray(array[..., features]) for array in (dy, y, argmax))
@@ -89,7 +89,7 @@ class Grouped:
                 dx[..., channels] = part
             dws.append(dw)
             dbs.append(db)
-        return dx, np.concatenate(dws, axis=3), np.concatenate(dbs)
+        return dx, np.concatenate(dws), np.concatenate(dbs)
 
     def _groups(self) -> Iterator[tuple[slice, slice]]:
         """Walk over the channels and the kernels of each group."""

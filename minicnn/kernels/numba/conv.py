@@ -39,7 +39,7 @@ def conv2d_backward(
         return plain_body("conv2d_backward")(dy, x, w, need_dx=need_dx, algorithm=algorithm, **options)
     last_dy = channels_last(dy)
     dx, dw, db = chosen.backward(last_dy, last_dy, NO_IMAGES["uint8"], channels_last(x), w, False, need_dx)
-    return channels_first(dx) if need_dx else None, dw.transpose(3, 2, 0, 1), db
+    return channels_first(dx) if need_dx else None, dw, db
 
 
 def conv2d_relu_forward(x: Array, w: Array, b: Array | None, *, algorithm: str = "auto", **options: Any) -> Array:
@@ -61,7 +61,7 @@ def conv2d_relu_backward(
         return plain_body("conv2d_relu_backward")(dy, y, x, w, need_dx=need_dx, algorithm=algorithm, **options)
     gradients = channels_last(dy), channels_last(y), NO_IMAGES["uint8"]
     dx, dw, db = chosen.backward(*gradients, channels_last(x), w, True, need_dx)
-    return channels_first(dx) if need_dx else None, dw.transpose(3, 2, 0, 1), db
+    return channels_first(dx) if need_dx else None, dw, db
 
 
 def conv2d_relu_max_pool2d_forward(
@@ -111,7 +111,7 @@ def conv2d_relu_max_pool2d_backward(
         return body(dy, y, argmax, x, w, need_dx=need_dx, algorithm=algorithm, **names, **options)
     gradients = channels_last(dy), channels_last(y), channels_last(argmax)
     dx, dw, db = chosen.backward(*gradients, channels_last(x), w, True, need_dx)
-    return channels_first(dx) if need_dx else None, dw.transpose(3, 2, 0, 1), db
+    return channels_first(dx) if need_dx else None, dw, db
 
 
 def _algorithm(

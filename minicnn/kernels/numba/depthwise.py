@@ -15,7 +15,7 @@ from numba import njit
 from minicnn.backend import in_threads, parts_of, run_parts
 from minicnn.kernels.numba.frame import gradients_before, pool_images, put, take
 from minicnn.kernels.numba.product import rounded_up
-from minicnn.kernels.numba.setup import NO_IMAGES, Geometry, filled_up, laid_out
+from minicnn.kernels.numba.setup import NO_IMAGES, Geometry, filled_up
 from minicnn.kernels.numba.vector import VECTOR_BYTES, load, store, zeros_of
 
 
@@ -121,7 +121,7 @@ class Depthwise:
     def forward(self, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, relu: bool, y: Any, argmax: Any) -> None:
         """x (N, H, W, C), w (C, 1, kh, kw), b (C,) or None -> y, argmax (N, oh, ow, C), after pooling if any."""
         g = self.geometry
-        kernels, bias = laid_out(w.transpose(2, 3, 1, 0), self.c), filled_up(b, self.c, g.dtype)
+        kernels, bias = self._laid_out(w), filled_up(b, self.c, g.dtype)
 
         def work(first: int, last: int) -> None:
             z, out = np.empty((1, *g.out, g.c), dtype=g.dtype), np.empty((*g.out, self.c), dtype=g.dtype)
@@ -132,12 +132,12 @@ class Depthwise:
     def backward(
         self, dy: Any, y: Any, argmax: Any, x: np.ndarray, w: np.ndarray, relu: bool, need_dx: bool
     ) -> tuple[Any, np.ndarray, np.ndarray]:
-        """dy (N, oh, ow, C) of what came out -> dx (N, H, W, C) or nothing, dw (kh, kw, 1, C), db (C,)"""
+        """dy (N, oh, ow, C) of what came out -> dx (N, H, W, C) or nothing, dw (C, 1, kh, kw), db (C,)"""
         g = self.geometry
-        kernels = laid_out(w.transpose(2, 3, 1, 0), self.c)
+        kernels = self._laid_out(w)
         dx = np.empty(x.shape, dtype=g.dtype) if need_dx else NO_IMAGES[g.dtype]
         parts = parts_of(g.n, cost=2 * self.cost)
-        dw = np.zeros((len(parts), *g.kernel, 1, self.c), dtype=g.dtype)
+        dw = np.zeros((len(parts), *g.kernel, self.c), dtype=g.dtype)
         db = np.zeros((len(parts), self.c), dtype=g.dtype)
 
         def work(first: int, last: int) -> None:
@@ -149,4 +149,11 @@ class Depthwise:
             )  # fmt: skip
 
         run_parts(work, parts)
-        return dx, dw.sum(axis=0)[..., : g.c], db.sum(axis=0)[: g.c]
+        dw = dw.sum(axis=0)[..., : g.c].transpose(2, 0, 1)
+        return dx, np.ascontiguousarray(dw).reshape(w.shape), db.sum(axis=0)[: g.c]
+
+    def _laid_out(self, w: np.ndarray) -> np.ndarray:
+        """Return kernels (C, 1, kh, kw) as (kh, kw, C), C filled up, flat."""
+        kernels = np.zeros((*self.geometry.kernel, self.c), dtype=w.dtype)
+        kernels[..., : len(w)] = w[:, 0].transpose(1, 2, 0)
+        return kernels.reshape(-1)

@@ -21,7 +21,7 @@ from minicnn.backend import get_num_threads, in_threads, parts_of, run_parts
 from minicnn.geometry import Pair
 from minicnn.kernels.numba.frame import Pooling, gradients_before, pool_images, put
 from minicnn.kernels.numba.product import HEIGHTS, MOST_HEIGHT, cut_into_panels, rounded_up, tile
-from minicnn.kernels.numba.setup import NO_IMAGES, Geometry, filled_up, padded
+from minicnn.kernels.numba.setup import NO_IMAGES, Geometry, Order, filled_up, padded
 from minicnn.kernels.numba.tile import MAX_VECTORS
 from minicnn.kernels.numba.vector import VECTOR_BYTES, load, store
 
@@ -43,19 +43,35 @@ class Window(NamedTuple):
 
 
 @njit(nogil=True, cache=True)
-def pack(kernels, depth, width, panels, lanes, first, last, packed):  # type: ignore[no-untyped-def]
-    """Lay rows `first` to `last` of kernels (depth, width), flat, down by panels, the last filled with zeros."""
-    for k in range(first, last):
-        f0 = 0
+def pack(w, taps, order, panels, lanes, first, last, packed):  # type: ignore[no-untyped-def]
+    """Lay rows `first` to `last` down by panels, the last filled with zeros.
+
+    w : kernels (F, C, kh, kw), flat; row (tap, k) is row k, by `order`, of the matrix at that position of the kernel
+    """
+    rows = len(taps) * order.k
+    for row in range(first, last):
+        at, n0 = taps[row // order.k] + row % order.k * order.k_step, 0
         for vectors in panels:
             wide = vectors * lanes
-            used = min(wide, width - f0)
-            to, at = f0 * depth + k * wide, k * width + f0
-            for f in range(used):
-                packed[to + f] = kernels[at + f]
-            for f in range(used, wide):
-                packed[to + f] = 0
-            f0 += wide
+            to, used = n0 * rows + row * wide, min(wide, order.n - n0)
+            for n in range(used):
+                packed[to + n] = w[at + (n0 + n) * order.n_step]
+            for n in range(used, wide):
+                packed[to + n] = 0
+            n0 += wide
+
+
+@njit(nogil=True, cache=True)
+def unpack(sums, dw, first, last):  # type: ignore[no-untyped-def]
+    """dw (F, C, taps) = the sum of the threads' sums (threads, (tap, C), f), for kernels `first` to `last`."""
+    _, channels, taps = dw.shape
+    for f in range(first, last):
+        for c in range(channels):
+            for t in range(taps):
+                total = sums[0, t * channels + c, f]
+                for other in range(1, len(sums)):
+                    total += sums[other, t * channels + c, f]
+                dw[f, c, t] = total
 
 
 @njit(nogil=True)
@@ -179,6 +195,8 @@ class Direct:
         self.f = rounded_up(g.f, self.lanes)
         self.panels = cut_into_panels(g.f, self.lanes)
         (kh, kw), (dh, dw), ((top, bottom), (left, right)) = g.kernel, g.dilation, g.pads
+        self.size = kh * kw
+        self.taps = np.arange(kh * kw)
         self.window = Window(top + g.h + bottom, left + g.w + right, g.c, top, left, kh, kw, dh, dw, self.lanes)
         self.starts = padded(self._frame_places(g.out, g.stride, self.window))
         self.places = np.arange(math.prod(g.out))
@@ -191,12 +209,13 @@ class Direct:
         """x (N, H, W, C), w (F, C, kh, kw), b (F,) or None -> y, argmax (N, oh, ow, F), after pooling if any."""
         g = self.geometry
         bias = filled_up(b, self.f, g.dtype)
-        self._run(x, self.window, self.starts, w.transpose(2, 3, 1, 0), self.panels, bias, relu, self.places, y, argmax)
+        packed = self._packed(w, self.taps, Order(g.c, g.f, self.size, g.c * self.size), self.panels)
+        self._run(x, self.window, self.starts, packed, self.panels, bias, relu, self.places, y, argmax)
 
     def backward(
         self, dy: Any, y: Any, argmax: Any, x: np.ndarray, w: np.ndarray, relu: bool, need_dx: bool
     ) -> tuple[Any, np.ndarray, np.ndarray]:
-        """dy (N, oh, ow, F) of what came out -> dx (N, H, W, C) or nothing, dw (kh, kw, C, F), db (F,)"""
+        """dy (N, oh, ow, F) of what came out -> dx (N, H, W, C) or nothing, dw (F, C, kh, kw), db (F,)"""
         g, (kh, kw), (sh, sw) = self.geometry, self.geometry.kernel, self.geometry.stride
         dz = np.empty((g.n, *g.out, g.f), dtype=g.dtype) if relu and need_dx else NO_IMAGES[g.dtype]
         parts, depth = parts_of(g.n, cost=self.cost), kh * kw * g.c
@@ -213,9 +232,10 @@ class Direct:
             )  # fmt: skip
 
         run_parts(work, parts)
-        dw = sums.sum(axis=0)[:depth, : g.f].reshape(kh, kw, g.c, g.f)
+        dw = np.empty((g.f, g.c, self.size), dtype=g.dtype)
+        in_threads(lambda a, b: unpack(sums, dw, a, b), g.f, cost=depth * len(sums))
         dx = self._input_gradients(dz if relu else dy, w) if need_dx else None
-        return dx, dw, db.sum(axis=0)[: g.f]
+        return dx, dw.reshape(w.shape), db.sum(axis=0)[: g.f]
 
     def _input_gradients(self, dy: np.ndarray, w: np.ndarray) -> np.ndarray:
         g = self.geometry
@@ -223,30 +243,32 @@ class Direct:
         dx = (np.empty if none_missing else np.zeros)((g.n, g.h, g.w, g.c), dtype=g.dtype)
         panels = cut_into_panels(g.c, self.lanes)
         bias = np.zeros(rounded_up(g.c, self.lanes), dtype=g.dtype)
-        for rows, columns, window, starts, places in filter(None, self.classes):
-            kernels = w[:, :, rows][:, :, :, columns].transpose(2, 3, 0, 1)
-            self._run(dy, window, starts, kernels, panels, bias, False, places, dx, NO_IMAGES["uint8"], pool=Pooling())
+        for taps, window, starts, places in filter(None, self.classes):
+            packed = self._packed(w, taps, Order(g.f, g.c, g.c * self.size, self.size), panels)
+            self._run(dy, window, starts, packed, panels, bias, False, places, dx, NO_IMAGES["uint8"], pool=Pooling())
         return dx
 
+    def _packed(self, w: np.ndarray, taps: np.ndarray, order: Order, panels: np.ndarray) -> np.ndarray:
+        rows, width = len(taps) * order.k, int(panels.sum()) * self.lanes
+        packed, source = np.empty(rows * width, dtype=w.dtype), np.ascontiguousarray(w).reshape(-1)
+        in_threads(lambda a, b: pack(source, taps, order, panels, self.lanes, a, b, packed), rows, cost=width)
+        return packed
+
     def _run(
-        self, x: Any, window: Any, starts: Any, kernels: Any, panels: Any, bias: Any, relu: bool, places: Any,
+        self, x: Any, window: Window, starts: Any, packed: Any, panels: Any, bias: Any, relu: bool, places: Any,
         y: Any, argmax: Any, *, pool: Pooling | None = None,
     ) -> None:  # fmt: skip
-        """Convolve all images of x with kernels (kh, kw, K, N)."""
+        """Convolve all images of x with packed kernels."""
         pool, n = self.geometry.pool if pool is None else pool, len(x)
         floor = x.dtype.type(0 if relu else -np.inf)
-        rows, width = math.prod(kernels.shape[:3]), kernels.shape[3]
-        source = np.ascontiguousarray(kernels).reshape(-1)
-        packed = np.empty(rows * len(bias), dtype=source.dtype)
-        in_threads(lambda a, b: pack(source, rows, width, panels, self.lanes, a, b, packed), rows, cost=len(bias))
         parts = 1 if pool.kh else max(1, min(get_num_threads() // n, len(places)))
-        z_shape = (1, *self.geometry.out, width) if pool.kh else (0, 0, 0, 0)
+        z_shape = (1, *self.geometry.out, y.shape[3]) if pool.kh else (0, 0, 0, 0)
 
         def work(first: int, last: int) -> None:
             z = np.empty(z_shape, dtype=x.dtype)
             forward(x, window, starts, packed, panels, bias, floor, pool, parts, places, first, last, z, y, argmax)
 
-        in_threads(work, n * parts, cost=len(places) * rows * len(bias) // self.lanes // parts)
+        in_threads(work, n * parts, cost=len(places) * len(packed) // self.lanes // parts)
 
     def _class(self, i: int, j: int) -> tuple | None:
         """Return how pixels i, i + stride, ... (and j alike) get their gradients; None if no kernel ever met them.
@@ -276,7 +298,8 @@ class Direct:
         starts = self._frame_places((counts[0], counts[1]), (1, 1), window) + (corner[0] * spans[1] + corner[1]) * g.f
         starts = padded(starts)
         rows, columns = np.arange(i, g.h, g.stride[0]), np.arange(j, g.w, g.stride[1])
-        return taps[0], taps[1], window, starts, (rows[:, None] * g.w + columns).reshape(-1)
+        positions = np.array(taps[0])[:, None] * g.kernel[1] + np.array(taps[1])
+        return positions.reshape(-1), window, starts, (rows[:, None] * g.w + columns).reshape(-1)
 
     @staticmethod
     def _frame_places(counts: Pair, steps: Pair, window: Window) -> np.ndarray:

@@ -31,13 +31,13 @@ class Geometry(NamedTuple):
     pooled: Pair
 
 
-def laid_out(kernels: np.ndarray, width: int) -> np.ndarray:
-    """Return kernels (kh, kw, K, N) flat and contiguous, N filled up with zeros to `width`."""
-    if kernels.shape[3] == width:
-        return np.ascontiguousarray(kernels).reshape(-1)
-    padded = np.zeros((*kernels.shape[:3], width), dtype=kernels.dtype)
-    padded[..., : kernels.shape[3]] = kernels
-    return padded.reshape(-1)
+class Order(NamedTuple):
+    """Kernels (F, C, kh, kw), seen as a matrix (k, n) at every position: rows and columns, and the steps between."""
+
+    k: int
+    n: int
+    k_step: int
+    n_step: int
 
 
 def padded(offsets: np.ndarray) -> np.ndarray:

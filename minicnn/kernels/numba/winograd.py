@@ -24,7 +24,7 @@ from minicnn.backend import in_threads, parts_of, run_parts
 from minicnn.kernels.numba import blocks
 from minicnn.kernels.numba.memory import workspace
 from minicnn.kernels.numba.product import MOST_HEIGHT, cut_into_panels, rounded_up
-from minicnn.kernels.numba.setup import NO_IMAGES, Geometry, filled_up, laid_out
+from minicnn.kernels.numba.setup import NO_IMAGES, Geometry, Order, filled_up
 from minicnn.kernels.numba.transforms import ALPHA, PLANES, to_kernel_3, to_kernel_5, to_kernel_tile_3, to_kernel_tile_5
 from minicnn.kernels.numba.vector import VECTOR_BYTES, load, store
 
@@ -33,54 +33,53 @@ TILES_A_BLOCK = 64
 
 
 @njit(nogil=True, cache=True)
-def transform_kernels(kernels, r, depth, width, panels, lanes, first, last, planes):  # type: ignore[no-untyped-def]
-    """U = G g G^T for rows `first` to `last` of kernels (r, r, depth, width), flat: planes (36, depth * width), packed.
+def transform_kernels(w, r, order, panels, lanes, first, last, planes):  # type: ignore[no-untyped-def]
+    """U = G g G^T for rows `first` to `last` of the matrices that follow: planes (36, K * width), packed.
 
-    The rows are those of the matrix product that follows; width is a multiple of `lanes`.
+    w : kernels (F, C, r, r), flat, seen as matrices (K, N) by `order`
     """
-    spare = np.empty(PLANES * lanes, dtype=kernels.dtype)
-    size = depth * width
-    for c in range(first, last):
-        f0 = 0
+    spare, kernels = np.empty(PLANES * lanes, dtype=w.dtype), np.empty(r * r * lanes, dtype=w.dtype)
+    size, target = planes.shape[1], planes.reshape(-1)
+    for k in range(first, last):
+        n0 = 0
         for vectors in panels:
             wide = vectors * lanes
-            for f in range(0, wide, lanes):
-                at, to = c * width + f0 + f, f0 * depth + c * wide + f
+            for n in range(0, wide, lanes):
+                for lane in range(lanes):
+                    at, there = k * order.k_step + (n0 + n + lane) * order.n_step, n0 + n + lane < order.n
+                    for t in range(r * r):
+                        kernels[t * lanes + lane] = w[at + t] if there else 0
+                to = n0 * order.k + k * wide + n
                 if r == 3:
-                    to_kernel_tile_3(
-                        kernels, at, 3 * size, size, planes, to, 6 * size, size, spare, lanes,
-                    )  # fmt: skip
+                    to_kernel_tile_3(kernels, 0, 3 * lanes, lanes, target, to, 6 * size, size, spare, lanes)
                 else:
-                    to_kernel_tile_5(
-                        kernels, at, 5 * size, size, planes, to, 6 * size, size, spare, lanes,
-                    )  # fmt: skip
-            f0 += wide
+                    to_kernel_tile_5(kernels, 0, 5 * lanes, lanes, target, to, 6 * size, size, spare, lanes)
+            n0 += wide
 
 
 @njit(nogil=True, cache=True)
-def kernel_gradients(sums, r, plane, depth, width, lanes, first, last, dw):  # type: ignore[no-untyped-def]
-    """dg = G^T dU G for rows `first` to `last`, dU the sum of the threads' sums (threads, 36 * plane).
+def kernel_gradients(sums, r, plane, features, width, lanes, first, last, dw):  # type: ignore[no-untyped-def]
+    """dg = G^T dU G for channels `first` to `last`, dU the sum of the threads' sums (threads, 36 * plane).
 
-    dw : (r, r, depth, width), flat
+    dw : (F, C, r, r), flat
     """
     spare, total = np.empty(PLANES * lanes, dtype=dw.dtype), np.empty(PLANES * lanes, dtype=dw.dtype)
-    size = depth * width
+    kernels, channels = np.empty(r * r * lanes, dtype=dw.dtype), dw.size // (features * r * r)
     for c in range(first, last):
         for f in range(0, width, lanes):
-            at = c * width + f
             for p in range(PLANES):
-                u = load(sums[0], p * plane + at)
+                u = load(sums[0], p * plane + c * width + f)
                 for other in range(1, len(sums)):
-                    u = u + load(sums[other], p * plane + at)
+                    u = u + load(sums[other], p * plane + c * width + f)
                 store(total, p * lanes, u)
             if r == 3:
-                to_kernel_3(
-                    total, 0, 6 * lanes, lanes, dw, at, 3 * size, size, spare, lanes,
-                )  # fmt: skip
+                to_kernel_3(total, 0, 6 * lanes, lanes, kernels, 0, 3 * lanes, lanes, spare, lanes)
             else:
-                to_kernel_5(
-                    total, 0, 6 * lanes, lanes, dw, at, 5 * size, size, spare, lanes,
-                )  # fmt: skip
+                to_kernel_5(total, 0, 6 * lanes, lanes, kernels, 0, 5 * lanes, lanes, spare, lanes)
+            for lane in range(min(lanes, features - f)):
+                to = ((f + lane) * channels + c) * r * r
+                for t in range(r * r):
+                    dw[to + t] = kernels[t * lanes + lane]
 
 
 class Winograd:
@@ -108,8 +107,8 @@ class Winograd:
 
     def forward(self, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, relu: bool, y: Any, argmax: Any) -> None:
         """x (N, H, W, C), w (F, C, r, r), b (F,) or None -> y, argmax (N, oh, ow, F), after pooling if there is any."""
-        g, cut = self.geometry, self.blocks
-        planes = self._transformed(w.transpose(2, 3, 1, 0), g.c, self.f, self.panels)
+        g, cut, r = self.geometry, self.blocks, self.blocks.r
+        planes = self._transformed(w, Order(g.c, g.f, r * r, g.c * r * r), self.panels, self.f)
         bias = filled_up(b, self.f, g.dtype)
         z_size = math.prod(self.z_shape) if g.pool.kh else 0
 
@@ -125,11 +124,12 @@ class Winograd:
     def backward(
         self, dy: Any, y: Any, argmax: Any, x: np.ndarray, w: np.ndarray, relu: bool, need_dx: bool
     ) -> tuple[Any, np.ndarray, np.ndarray]:
-        """dy (N, oh, ow, F) of what came out -> dx (N, H, W, C) or nothing, dw (r, r, C, F), db (F,)"""
+        """dy (N, oh, ow, F) of what came out -> dx (N, H, W, C) or nothing, dw (F, C, r, r), db (F,)"""
         g, cut, r = self.geometry, self.blocks, self.blocks.r
         dx = np.empty(x.shape, dtype=g.dtype) if need_dx else NO_IMAGES[g.dtype]
-        planes = self._transformed(w.transpose(2, 3, 0, 1), g.f, self.c, self.turned_panels) if need_dx else None
-        planes = np.empty((PLANES, 0), dtype=g.dtype) if planes is None else planes
+        planes = np.empty((PLANES, 0), dtype=g.dtype)
+        if need_dx:
+            planes = self._transformed(w, Order(g.f, g.c, g.c * r * r, r * r), self.turned_panels, self.c)
         parts = parts_of(self.groups, cost=self.cost * (2 if need_dx else 1))
         plane = (self.c + MOST_HEIGHT) * self.f
         sums = np.empty((len(parts), PLANES * plane), dtype=g.dtype)
@@ -146,22 +146,20 @@ class Winograd:
             )  # fmt: skip
 
         run_parts(work, parts)
-        dw = np.empty(r * r * g.c * self.f, dtype=g.dtype)
+        dw = np.empty(w.shape, dtype=g.dtype)
         in_threads(
-            lambda a, b: kernel_gradients(sums, r, plane, g.c, self.f, self.lanes, a, b, dw),
+            lambda a, b: kernel_gradients(sums, r, plane, g.f, self.f, self.lanes, a, b, dw.reshape(-1)),
             g.c,
             cost=PLANES * len(sums) * self.f // self.lanes,
         )
-        return dx, dw.reshape(r, r, g.c, self.f)[..., : g.f], db.sum(axis=0)[: g.f]
+        return dx, dw, db.sum(axis=0)[: g.f]
 
-    def _transformed(self, kernels: np.ndarray, depth: int, width: int, panels: np.ndarray) -> np.ndarray:
-        """Return kernels (r, r, K, N) in Winograd's basis: planes (36, K * width)."""
-        r, source = self.blocks.r, laid_out(kernels, width)
-        planes = np.empty((PLANES, depth * width), dtype=source.dtype)
-        target = planes.reshape(-1)
+    def _transformed(self, w: np.ndarray, order: Order, panels: np.ndarray, width: int) -> np.ndarray:
+        """Return kernels in Winograd's basis: planes (36, K * width)."""
+        planes, source = np.empty((PLANES, order.k * width), dtype=w.dtype), np.ascontiguousarray(w).reshape(-1)
         in_threads(
-            lambda a, b: transform_kernels(source, r, depth, width, panels, self.lanes, a, b, target),
-            depth,
+            lambda a, b: transform_kernels(source, self.blocks.r, order, panels, self.lanes, a, b, planes),
+            order.k,
             cost=2 * PLANES * width // self.lanes,
         )
         return planes
