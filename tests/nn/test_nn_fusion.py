@@ -1,0 +1,241 @@
+"""Layers that run as one step: the same numbers, and nobody can tell from outside.
+
+Everything is held against the same layers run one by one, in a loop of its own here.
+"""
+
+import copy
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minicnn as mc
+from minicnn import nn, ops
+from minicnn.nn.fusion import BatchNormReLU, ConvReLU, ConvReLUMaxPool, Fused
+
+pytest.importorskip("numba", reason="Numba is not installed")
+EPS = np.finfo(np.float32).eps
+
+
+@pytest.fixture(autouse=True)
+def _numba():
+    with mc.use_backend("numba"):
+        yield
+
+
+def network(channels=3, *, stride=1, padding=1, pool=2):
+    """All three kinds of steps, and ReLU after something else."""
+    return nn.Sequential(
+        nn.Conv2d(channels, 16, 3, stride=stride, padding=padding), nn.ReLU(), nn.MaxPool2d(pool),
+        nn.Conv2d(16, 17, 3, padding=1, bias=False), nn.BatchNorm2d(17), nn.ReLU(),
+        nn.Conv2d(17, 20, 3, padding=1), nn.ReLU(),
+        nn.Flatten(), nn.ReLU(),
+    )  # fmt: skip
+
+
+def kinds(model):
+    return [type(step) for _, step in model._steps if isinstance(step, Fused)]
+
+
+def one_by_one(model, x, dy=None):
+    """Output, gradient of the input, and gradients of the parameters, layer by layer."""
+    model = copy.deepcopy(model)
+    model.zero_grad()
+    for layer in model:
+        x = layer(x)
+    if dy is None:
+        return x
+    for layer in reversed(list(model)):
+        dy = layer.backward(dy)
+    return x, dy, {name: p.grad for name, p in model.named_parameters().items()}, model.state_dict()
+
+
+def close(got, want):
+    np.testing.assert_allclose(got, want, rtol=0, atol=200 * EPS * max(1, np.abs(want).max(initial=0)))
+
+
+@given(
+    n=st.integers(1, 3),
+    side=st.sampled_from([(8, 8), (13, 13), (7, 9)]),
+    channels=st.sampled_from([1, 3, 16]),
+    stride=st.sampled_from([1, 2]),
+    padding=st.sampled_from([0, 1, "same"]),
+    pool=st.sampled_from([2, 3, (1, 2)]),
+    training=st.booleans(),
+)
+def test_a_network_of_steps_is_that_of_its_layers(n, side, channels, stride, padding, pool, training):
+    model = network(channels, stride=stride, padding=padding, pool=pool).train(training)
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(n, channels, *side)).astype(np.float32)
+    try:
+        want_y = one_by_one(model, x)
+    except mc.errors.ShapeError:
+        return  # pooling finds no room
+    dy = rng.normal(size=want_y.shape).astype(np.float32)
+    want_y, want_dx, want_gradients, want_state = one_by_one(model, x, dy)
+    y = model(x)
+    close(y, want_y)
+    assert kinds(model) == [ConvReLUMaxPool, BatchNormReLU, ConvReLU]
+    close(model.backward(dy), want_dx)
+    for name, parameter in model.named_parameters().items():
+        close(parameter.grad, want_gradients[name])
+    for name, value in model.state_dict().items():
+        close(value, want_state[name])
+
+
+def test_after_a_fused_pass_each_layer_can_go_back_alone():
+    model, x = network(), np.random.default_rng(0).normal(size=(2, 3, 8, 8)).astype(np.float32)
+    y = model(x)
+    dy = np.random.default_rng(1).normal(size=y.shape).astype(np.float32)
+    _, want_dx, want_gradients, _ = one_by_one(model, x, dy)
+    model.zero_grad()
+    for layer in reversed(list(model)):
+        dy = layer.backward(dy)
+    close(dy, want_dx)
+    for name, parameter in model.named_parameters().items():
+        close(parameter.grad, want_gradients[name])
+
+
+def test_layers_that_were_run_by_hand_since_are_the_ones_that_go_back():
+    model, rng = network(), np.random.default_rng(0)
+    first, second = rng.normal(size=(2, 2, 3, 8, 8)).astype(np.float32)
+    y = model(first)
+    dy = rng.normal(size=y.shape).astype(np.float32)
+    _, want_dx, _, _ = one_by_one(model, second, dy)
+    x = second
+    for layer in model:
+        x = layer(x)
+    close(model.backward(dy), want_dx)
+
+
+def test_two_backward_passes_add_up():
+    model, x = network(), np.random.default_rng(0).normal(size=(2, 3, 8, 8)).astype(np.float32)
+    y = model(x)
+    once = model.backward(np.ones_like(y))
+    gradients = {name: p.grad.copy() for name, p in model.named_parameters().items()}
+    np.testing.assert_array_equal(model.backward(np.ones_like(y)), once)
+    for name, parameter in model.named_parameters().items():
+        close(parameter.grad, 2 * gradients[name])
+
+
+def test_a_hook_sees_what_it_would_have_seen():
+    model, x = network(), np.random.default_rng(0).normal(size=(2, 3, 8, 8)).astype(np.float32)
+    want, seen = [], []
+    y = x
+    for layer in copy.deepcopy(model):
+        y = layer(y)
+        want.append(y)
+    for layer in model:
+        layer.add_hook(lambda layer, x, y: seen.append(y))
+    model(x)
+    assert kinds(model) == []
+    for got, wanted in zip(seen, want, strict=True):
+        close(got, wanted)
+
+
+def test_a_hook_on_one_layer_leaves_the_other_steps_alone():
+    model, x = network(), np.ones((2, 3, 8, 8), dtype=np.float32)
+    remove = model[1].add_hook(lambda layer, x, y: None)
+    model(x)
+    assert kinds(model) == [BatchNormReLU, ConvReLU]
+    remove()
+    model(x)
+    assert kinds(model) == [ConvReLUMaxPool, BatchNormReLU, ConvReLU]
+
+
+@pytest.mark.parametrize(("name", "calls"), [
+    ("conv2d_forward", 3), ("relu_forward", 4), ("max_pool2d_forward", 1), ("batch_norm_forward", 1), ("im2col", 3),
+])  # fmt: skip
+def test_a_plugged_operation_is_called_for_every_layer_that_has_it(name, calls):
+    model, x, called = network(), np.ones((2, 3, 8, 8), dtype=np.float32), []
+    body = getattr(ops, name).body
+
+    def mine(*args, **options):
+        called.append(name)
+        return body(*args, **options)
+
+    with mc.plug(**{name: mine}):
+        model(x)
+    assert len(called) == calls
+
+
+@pytest.mark.parametrize(("name", "calls"), [
+    ("conv2d_backward", 3), ("relu_backward", 4), ("max_pool2d_backward", 1), ("batch_norm_backward", 1), ("col2im", 3),
+])  # fmt: skip
+@pytest.mark.parametrize("from_the_start", [True, False])
+def test_a_plugged_gradient_is_called_on_arrays_of_the_layers_shapes(name, calls, from_the_start):
+    model, x = network(), np.random.default_rng(0).normal(size=(2, 3, 8, 8)).astype(np.float32)
+    body, shapes = getattr(ops, name).body, []
+
+    def mine(first, *args, **options):
+        shapes.append(first.shape)
+        return body(first, *args, **options)
+
+    with mc.plug(**({name: mine} if from_the_start else {})):
+        y = model(x)
+    with mc.plug(**{name: mine}):
+        model.backward(np.ones_like(y))
+    assert len(shapes) == calls
+    if name == "relu_backward":
+        assert shapes[-1] == (2, 16, 8, 8), "the first ReLU's own shape, not that behind the pooling"
+
+
+def test_a_layer_that_is_not_as_it_was_written_runs_alone(monkeypatch):
+    class Mine(nn.ReLU):
+        pass
+
+    x = np.ones((2, 3, 8, 8), dtype=np.float32)
+    by_subclass = nn.Sequential(nn.Conv2d(3, 4, 3), Mine())
+    by_instance = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
+    by_instance[1].forward = lambda x: x
+    for model in (by_subclass, by_instance):
+        model(x)
+        assert kinds(model) == []
+    monkeypatch.setattr(nn.ReLU, "forward", lambda self, x: x)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
+    assert model(x).min() < 0
+    assert kinds(model) == []
+
+
+def test_the_plain_backend_runs_layer_by_layer():
+    model = network()
+    with mc.use_backend("numpy"):
+        model(np.ones((2, 3, 8, 8), dtype=np.float32))
+    assert kinds(model) == []
+
+
+def test_an_error_names_the_layer_that_it_would_have_named():
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.MaxPool2d(9))
+    with pytest.raises(mc.errors.ShapeError, match=r"MaxPool2d\(9\).*does not fit"):
+        model(np.ones((1, 3, 8, 8), dtype=np.float32))
+    with pytest.raises(mc.errors.ShapeError, match=r"Conv2d\(3, 4, 3\): x has 2 channels"):
+        model(np.ones((1, 2, 8, 8), dtype=np.float32))
+
+
+def test_frozen_weights_stay_without_gradient():
+    model, x = network(), np.ones((2, 3, 8, 8), dtype=np.float32)
+    model[0].weight.frozen = True
+    model.backward(np.ones_like(model(x)))
+    assert model[0].weight.grad is None
+    assert model[0].bias.grad is not None
+
+
+def test_moving_a_model_forgets_how_it_went_forwards():
+    model, x = network(), np.ones((2, 3, 8, 8), dtype=np.float32)
+    y = model(x)
+    model.astype(np.float64)
+    with pytest.raises(mc.errors.BackwardError):
+        model.backward(y.astype(np.float64))
+
+
+def test_what_goes_into_the_pooling_is_never_kept():
+    """The largest array of the network, the convolution's output, is in nobody's memory after the forward pass."""
+    model = nn.Sequential(nn.Conv2d(1, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2))
+    x = np.ones((4, 1, 32, 32), dtype=np.float32)
+    y = model(x)
+    argmax, shape = model[2].saved
+    assert shape == (4, 64, 32, 32)
+    assert argmax.nbytes == y.size
+    assert model[1]._saved.__class__.__name__ == "Deferred"
+    np.testing.assert_array_equal(model[1].saved, ops.relu_forward(model[0](x)))
