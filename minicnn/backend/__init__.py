@@ -10,6 +10,7 @@ from minicnn.backend.backends import (
     set_backend,
     use_backend,
 )
+from minicnn.backend.compiling import Compilation
 from minicnn.backend.keys import CounterRng, Key, default_rng, seed
 from minicnn.backend.slots import Slot, plain_body, plug, slot, slots
 from minicnn.backend.threads import get_num_threads, in_threads, parts_of, run_parts, set_num_threads
@@ -17,6 +18,7 @@ from minicnn.backend.threads import get_num_threads, in_threads, parts_of, run_p
 __all__ = [
     "Array",
     "Backend",
+    "Compilation",
     "CounterRng",
     "Key",
     "Slot",

@@ -4,11 +4,22 @@ from collections.abc import Mapping
 
 from tqdm import tqdm
 
+from minicnn.backend import Compilation
 from minicnn.train.callbacks import Callback
+
+COMPILING = "compiling kernels for this machine, once"
 
 
 class ProgressBar(Callback):
-    """A bar an epoch: images done, time left, images per second, loss and measures. Silent without a terminal."""
+    """A bar an epoch: images done, time left, images per second, loss and measures. Silent without a terminal.
+
+    While kernels are being compiled, which the first training on a machine has to wait for, the bar says so.
+    """
+
+    def on_train_begin(self) -> None:
+        """Listen for compiling."""
+        self.compilation = Compilation(lambda: self.bar.set_postfix_str(COMPILING))
+        self.compilation.start()
 
     def on_epoch_begin(self, epoch: int) -> None:
         """Start a bar."""
@@ -34,17 +45,39 @@ class ProgressBar(Callback):
 
     def on_train_end(self) -> None:
         """Close a bar that an interruption left open."""
+        self.compilation.stop()
         if hasattr(self, "bar"):
             self.bar.close()
 
 
 class EpochLines(Callback):
-    """A printed line an epoch, for logs and pipes."""
+    """A printed line an epoch, for logs and pipes, and one for compiling, if there is any."""
+
+    def on_train_begin(self) -> None:
+        """Listen for compiling."""
+        self.told = False
+        self.compilation = Compilation(self._tell)
+        self.compilation.start()
+
+    def _tell(self) -> None:
+        if not self.told:
+            print(f"{COMPILING} ...", flush=True)
+        self.told = True
+
+    def on_epoch_begin(self, epoch: int) -> None:
+        """Remember how long was spent compiling so far."""
+        self.before = self.compilation.seconds
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
         """Print it at once."""
         width = len(str(self.trainer.last_epoch))
-        print(f"epoch {epoch:{width}}/{self.trainer.last_epoch}  {as_text(logs)}", flush=True)
+        seconds = self.compilation.seconds - self.before
+        compiling = f"  (compiling took {seconds:.1f} s)" if seconds >= 0.05 else ""
+        print(f"epoch {epoch:{width}}/{self.trainer.last_epoch}  {as_text(logs)}{compiling}", flush=True)
+
+    def on_train_end(self) -> None:
+        """Listen no more."""
+        self.compilation.stop()
 
 
 def as_text(logs: Mapping[str, float]) -> str:

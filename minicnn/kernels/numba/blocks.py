@@ -5,9 +5,10 @@ A block is worked on from beginning to end, so that what lies between stays in t
 
 from typing import NamedTuple
 
+import numpy as np
 from numba import njit
 
-from minicnn.kernels.numba.frame import gradients_before, pool_images, put, take
+from minicnn.kernels.numba.frame import clear, gradients_before, pool_images, put, take
 from minicnn.kernels.numba.product import MOST_HEIGHT, multiply, row_offsets
 from minicnn.kernels.numba.transforms import (
     PLANES,
@@ -113,12 +114,13 @@ def forward(x, planes, panels, bias, relu, pool, blocks, space, first, last, z, 
     m, r, top, left, across, rows, bands, group, lanes = blocks
     depth, c, f = x.shape[3], (x.shape[3] + lanes - 1) // lanes * lanes, len(bias)
     height, width, out_height, out_width = rows * m + r - 1, across * m + r - 1, rows * m, across * m
+    zero, one, anew = np.int64(0), np.int64(1), np.bool_(False)  # see product.py
     v_plane, m_plane = plane_sizes(blocks, c, f)
     frame, space = cut(space, group * height * width * c)
     v, space = cut(space, PLANES * v_plane)
     products, space = cut(space, PLANES * m_plane)
     out, spare = cut(space, group * out_height * out_width * f)
-    frame[:] = 0
+    clear(frame)
     for block in range(first, last):
         n0, row = block // bands * group, block % bands * rows * m
         images = min(group, len(x) - n0)
@@ -128,8 +130,8 @@ def forward(x, planes, panels, bias, relu, pool, blocks, space, first, last, z, 
         tile_rows = row_offsets(tiles, c)
         for p in range(PLANES):
             multiply(
-                products, p * m_plane, f, False, v, p * v_plane, tile_rows, 1, tiles,
-                planes[p], 0, depth, 0, depth, panels, lanes,
+                products, p * m_plane, f, anew, v, p * v_plane, tile_rows, one, tiles,
+                planes[p], zero, depth, zero, depth, panels, lanes,
             )  # fmt: skip
         _to_output(products, m_plane, images, f, blocks, out, spare)
         for n in range(images):
@@ -155,19 +157,20 @@ def backward(  # type: ignore[no-untyped-def]
     depth, c = x.shape[3], (x.shape[3] + lanes - 1) // lanes * lanes
     features, f = dy.shape[3], len(bias_sums)
     height, width, out_height, out_width = rows * m + r - 1, across * m + r - 1, rows * m, across * m
+    zero, one, anew = np.int64(0), np.int64(1), np.bool_(False)  # see product.py
     v_plane, m_plane = plane_sizes(blocks, c, f)
     frame, space = cut(space, group * height * width * c)
     v, space = cut(space, PLANES * v_plane)
     gradients, space = cut(space, PLANES * m_plane)
     out, spare = cut(space, group * out_height * out_width * f)
-    frame[:] = 0
-    out[:] = 0
-    channel_rows = row_offsets(depth, 1)
+    clear(frame)
+    clear(out)
+    channel_rows = row_offsets(depth, one)
     for block in range(first * bands, last * bands):
         n0, band = block // bands * group, block % bands
         row, images = band * rows * m, min(group, len(x) - n0)
         if dx.size:
-            frame[:] = 0  # the gradient of the block before
+            clear(frame)  # of the gradient of the block before
         for n in range(images):
             put(x, n0 + n, row - top, left, frame, n * height * width * c, height, width, c)
         tiles = _to_input_tiles(frame, images, height, width, c, blocks, v, v_plane, spare)
@@ -176,9 +179,9 @@ def backward(  # type: ignore[no-untyped-def]
         for n in range(images):
             at = n * out_height * out_width * f
             if relu:
-                put(z, n, row, 0, out, at, out_height, out_width, f)
+                put(z, n, row, zero, out, at, out_height, out_width, f)
             else:
-                put(dy, n0 + n, row, 0, out, at, out_height, out_width, f)
+                put(dy, n0 + n, row, zero, out, at, out_height, out_width, f)
         for pixel in range(images * out_height * out_width):
             for k in range(0, f, lanes):
                 store(bias_sums, k, load(bias_sums, k) + load(out, pixel * f + k))
@@ -187,15 +190,15 @@ def backward(  # type: ignore[no-untyped-def]
         for p in range(PLANES):
             multiply(
                 sums, p * (len(sums) // PLANES), f, block > first * bands, v, p * v_plane, channel_rows, c, depth,
-                gradients, p * m_plane, 1, f, tiles, panels, lanes,
+                gradients, p * m_plane, one, f, tiles, panels, lanes,
             )  # fmt: skip
             if dx.size:  # V[p] has served: its place is taken by dV[p]
                 multiply(
-                    v, p * v_plane, c, False, gradients, p * m_plane, tile_rows, 1, tiles,
-                    planes[p], 0, features, 0, features, turned_panels, lanes,
+                    v, p * v_plane, c, anew, gradients, p * m_plane, tile_rows, one, tiles,
+                    planes[p], zero, features, zero, features, turned_panels, lanes,
                 )  # fmt: skip
         if dx.size:
-            frame[:] = 0
+            clear(frame)
             _to_input(v, v_plane, images, height, width, c, blocks, frame, spare)
             for n in range(images):
                 _take_gradient(frame, n * height * width * c, height, width, c, dx, n0 + n, row - top, left, band, r)

@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 
 from minicnn.backend import in_threads, parts_of, run_parts
-from minicnn.kernels.numba.frame import gradients_before, pool_images, put, take
+from minicnn.kernels.numba.frame import clear, gradients_before, pool_images, put, take
 from minicnn.kernels.numba.product import rounded_up
 from minicnn.kernels.numba.setup import NO_IMAGES, Geometry, filled_up
 from minicnn.kernels.numba.vector import VECTOR_BYTES, load, store, zeros_of
@@ -43,10 +43,10 @@ def forward(x, walk, w, bias, relu, pool, first, last, z, out, y, argmax):  # ty
     z : (1, oh, ow, C), where an image waits for being pooled;   out : (oh, ow, channels), where it is computed
     """
     oh, ow, c = out.shape
-    lanes, row = walk.lanes, walk.width * walk.channels
+    lanes, row, zero = walk.lanes, walk.width * walk.channels, np.int64(0)  # see product.py
     frame, results = np.zeros(walk.height * row, dtype=x.dtype), out.reshape(-1)
     for n in range(first, last):
-        put(x, n, 0, walk.left, frame[walk.top * row :], 0, x.shape[1], walk.width, c)
+        put(x, n, zero, walk.left, frame[walk.top * row :], zero, x.shape[1], walk.width, c)
         for i in range(oh):
             for j in range(ow):
                 at = i * walk.stride_h * row + j * walk.stride_w * c
@@ -58,10 +58,10 @@ def forward(x, walk, w, bias, relu, pool, first, last, z, out, y, argmax):  # ty
                             total = total + pixel * load(w, (p * walk.kw + q) * c + k)
                     store(results, (i * ow + j) * c + k, total)
         if pool.kh:
-            take(results, 0, ow, c, z, 0, 0, oh, bias, relu, lanes)
-            pool_images(z, 1, pool, y, argmax, n)
+            take(results, zero, ow, c, z, zero, zero, oh, bias, relu, lanes)
+            pool_images(z, np.int64(1), pool, y, argmax, n)
         else:
-            take(results, 0, ow, c, y, n, 0, oh, bias, relu, lanes)
+            take(results, zero, ow, c, y, n, zero, oh, bias, relu, lanes)
 
 
 @njit(nogil=True, cache=True)
@@ -71,17 +71,17 @@ def backward(dy, y, argmax, relu, pool, x, walk, w, first, last, z, out, dw, db,
     z, out : as in `forward`, for the gradient of the convolution's own output
     """
     oh, ow, c = out.shape
-    lanes, row = walk.lanes, walk.width * walk.channels
+    lanes, row, zero = walk.lanes, walk.width * walk.channels, np.int64(0)  # see product.py
     frame, gradients = np.zeros(walk.height * row, dtype=x.dtype), out.reshape(-1)
     dx_frame = np.zeros(walk.height * row if dx.size else 0, dtype=x.dtype)
     for n in range(first, last):
-        put(x, n, 0, walk.left, frame[walk.top * row :], 0, x.shape[1], walk.width, c)
+        put(x, n, zero, walk.left, frame[walk.top * row :], zero, x.shape[1], walk.width, c)
         if relu:
-            gradients_before(dy, y, argmax, pool, n, 1, z)
-            put(z, 0, 0, 0, gradients, 0, oh, ow, c)
+            gradients_before(dy, y, argmax, pool, n, np.int64(1), z)
+            put(z, zero, zero, zero, gradients, zero, oh, ow, c)
         else:
-            put(dy, n, 0, 0, gradients, 0, oh, ow, c)
-        dx_frame[:] = 0
+            put(dy, n, zero, zero, gradients, zero, oh, ow, c)
+        clear(dx_frame)
         for i in range(oh):
             for j in range(ow):
                 for k in range(0, c, lanes):

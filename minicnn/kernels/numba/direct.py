@@ -19,8 +19,17 @@ from numba import njit
 
 from minicnn.backend import get_num_threads, in_threads, parts_of, run_parts
 from minicnn.geometry import Pair
-from minicnn.kernels.numba.frame import Pooling, gradients_before, pool_images, put
-from minicnn.kernels.numba.product import HEIGHTS, MOST_HEIGHT, cut_into_panels, rounded_up, tile
+from minicnn.kernels.numba.frame import Pooling, copy, gradients_before, pool_images, put
+from minicnn.kernels.numba.product import (
+    HEIGHTS,
+    MOST_HEIGHT,
+    cut_into_panels,
+    left_side,
+    right_side,
+    rounded_up,
+    rows_of,
+    tile,
+)
 from minicnn.kernels.numba.setup import NO_IMAGES, Geometry, Order, filled_up, padded
 from minicnn.kernels.numba.tile import MAX_VECTORS
 from minicnn.kernels.numba.vector import VECTOR_BYTES, load, store
@@ -75,46 +84,43 @@ def unpack(sums, dw, first, last):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True)
-def _positions(n, window, starts, packed, panels, bias, floor, places, first, last, frame, out, y):  # type: ignore[no-untyped-def]
+def _positions(  # type: ignore[no-untyped-def]
+    n, window, starts, packed, panels, bias, floor, places, first, last, frame, out, y
+):
     """Compute positions `first` to `last` of the image in the frame; position t goes to pixel places[t] of y[n]."""
     _, h, w, features = y.shape
-    lanes, row, target = window.lanes, window.width * window.channels, y.reshape(-1)
+    lanes, target = window.lanes, y.reshape(-1)
     f0, at = 0, 0
     for vectors in panels:
         wide, tall = vectors * lanes, HEIGHTS[vectors]
-        used, from_bias = min(wide, features - f0), (bias, f0, 0)
+        used, start = min(wide, features - f0), rows_of(bias, f0, 0)
         for t in range(first, last, tall):
             here, place = min(tall, last - t), places[t]
-            to = (n * h * w + place) * features + f0
-            whole = here == tall and used == wide and places[t + tall - 1] == place + tall - 1
-            if whole:  # the tile's rows are neighbours in y
-                _window(
-                    (target, to, features), from_bias, floor, frame, starts, t, row, packed, at, wide, vectors, window
-                )
+            neighbours = here == tall and places[t + tall - 1] == place + tall - 1
+            if neighbours and used == wide:  # the tile goes to y as it is
+                to = rows_of(target, (n * h * w + place) * features + f0, features)
+                _window(to, start, floor, frame, starts, t, packed, at, wide, vectors, window)
                 continue
-            _window((out, 0, wide), from_bias, floor, frame, starts, t, row, packed, at, wide, vectors, window)
+            to = rows_of(out, 0, wide)
+            _window(to, start, floor, frame, starts, t, packed, at, wide, vectors, window)
             for m in range(here):
-                to = (n * h * w + places[t + m]) * features + f0
-                for f in range(used):
-                    target[to + f] = out[m * wide + f]
+                copy(out, m * wide, target, (n * h * w + places[t + m]) * features + f0, used)
         f0 += wide
         at += window.kh * window.kw * window.channels * wide
 
 
 @njit(nogil=True)
-def _window(to, start, floor, frame, starts, t, row, packed, at, wide, vectors, window):  # type: ignore[no-untyped-def]
+def _window(to, start, floor, frame, starts, t, packed, at, wide, vectors, window):  # type: ignore[no-untyped-def]
     """Sum over the kernel for the tile of positions t, t + 1, ..."""
-    c, kh, kw = window.channels, window.kh, window.kw
+    c, kh, kw, down = window.channels, window.kh, window.kw, window.down * window.width * window.channels
     if window.across == 1 or kw == 1:  # a row of the window is one stretch
-        a = frame, 0, starts, t, window.down * row, 1
-        tile(vectors, to, start, floor, a, (packed, at, kw * c * wide, wide), kh, kw * c)
+        a, b = left_side(frame, 0, starts, t, down, 1), right_side(packed, at, kw * c * wide, wide)
+        tile(vectors, to, start, floor, a, b, kh, kw * c)
         return
     lowest = frame.dtype.type(-np.inf)
     for p in range(kh):
-        a, b = (
-            (frame, p * window.down * row, starts, t, window.across * c, 1),
-            (packed, at + p * kw * c * wide, c * wide, wide),
-        )
+        a = left_side(frame, p * down, starts, t, window.across * c, 1)
+        b = right_side(packed, at + p * kw * c * wide, c * wide, wide)
         tile(vectors, to, start if p == 0 else to, floor if p == kh - 1 else lowest, a, b, kw, c)
 
 
@@ -132,16 +138,16 @@ def forward(  # type: ignore[no-untyped-def]
     frame = np.zeros(window.height * window.width * window.channels, dtype=x.dtype)
     inside = frame[window.top * window.width * window.channels :]
     out = np.empty(MOST_HEIGHT * MAX_VECTORS * window.lanes, dtype=x.dtype)
-    held = -1
+    held, zero = -1, np.int64(0)  # see product.py
     for unit in range(first, last):
         n, part = unit // parts, unit % parts
         if n != held:
-            put(x, n, 0, window.left, inside, 0, x.shape[1], window.width, window.channels)
+            put(x, n, zero, window.left, inside, zero, x.shape[1], window.width, window.channels)
             held = n
         a, b = len(places) * part // parts, len(places) * (part + 1) // parts
         if pool.kh:
-            _positions(0, window, starts, packed, panels, bias, floor, places, a, b, frame, out, z)
-            pool_images(z, 1, pool, y, argmax, n)
+            _positions(zero, window, starts, packed, panels, bias, floor, places, a, b, frame, out, z)
+            pool_images(z, np.int64(1), pool, y, argmax, n)
         else:
             _positions(n, window, starts, packed, panels, bias, floor, places, a, b, frame, out, y)
 
@@ -162,16 +168,16 @@ def weights(  # type: ignore[no-untyped-def]
     frame = np.zeros(window.height * row, dtype=x.dtype)
     inside = frame[window.top * row :]
     gradient, total, lowest = wide_dy.reshape(-1), sums.reshape(-1), x.dtype.type(-np.inf)
-    a_row, a_step = stride_h * row, stride_w * window.channels
+    a_row, a_step, zero = stride_h * row, stride_w * window.channels, np.int64(0)  # see product.py
     for n in range(first, last):
-        put(x, n, 0, window.left, inside, 0, x.shape[1], window.width, window.channels)
+        put(x, n, zero, window.left, inside, zero, x.shape[1], window.width, window.channels)
         if relu:
-            gradients_before(dy, y, argmax, pool, n, 1, z)
+            gradients_before(dy, y, argmax, pool, n, np.int64(1), z)
             if dz.size:
-                dz[n] = z[0]
-            put(z, 0, 0, 0, gradient, 0, oh, ow, f)
+                copy(z.reshape(-1), zero, dz.reshape(-1), n * z.size, z.size)
+            put(z, zero, zero, zero, gradient, zero, oh, ow, f)
         else:
-            put(dy, n, 0, 0, gradient, 0, oh, ow, f)
+            put(dy, n, zero, zero, gradient, zero, oh, ow, f)
         for position in range(oh * ow):
             for k in range(0, f, window.lanes):
                 store(db, k, load(db, k) + load(gradient, position * f + k))
@@ -179,8 +185,8 @@ def weights(  # type: ignore[no-untyped-def]
         for vectors in panels:
             wide, tall = vectors * window.lanes, HEIGHTS[vectors]
             for k in range(0, depth, tall):
-                to, a = (total, k * f + f0, f), (frame, 0, k_offsets, k, a_row, a_step)
-                tile(vectors, to, to, lowest, a, (gradient, f0, ow * f, f), oh, ow)
+                to, a = rows_of(total, k * f + f0, f), left_side(frame, 0, k_offsets, k, a_row, a_step)
+                tile(vectors, to, to, lowest, a, right_side(gradient, f0, ow * f, f), oh, ow)
             f0 += wide
 
 

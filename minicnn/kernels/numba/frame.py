@@ -27,6 +27,23 @@ class Pooling(NamedTuple):
     left: int = 0
 
 
+# Loops, since Numba takes seconds to compile what may go wrong when one slice is assigned to another.
+
+
+@njit(nogil=True)
+def clear(array):  # type: ignore[no-untyped-def]
+    """array[:] = 0"""
+    for i in range(len(array)):
+        array[i] = 0
+
+
+@njit(nogil=True)
+def copy(source, at, target, to, count):  # type: ignore[no-untyped-def]
+    """target[to : to + count] = source[at : at + count]"""
+    for i in range(count):
+        target[to + i] = source[at + i]
+
+
 @njit(nogil=True)
 def put(x, n, row, left, frame, at, height, width, channels):  # type: ignore[no-untyped-def]
     """Copy rows row, row + 1, ... of image n into the frame (height, width, channels) that begins at `at`.
@@ -38,15 +55,12 @@ def put(x, n, row, left, frame, at, height, width, channels):  # type: ignore[no
     for i in range(height):
         start = at + (i * width + left) * channels
         if row + i < 0 or row + i >= h:
-            frame[start : start + w * channels] = 0
+            clear(frame[start : start + w * channels])
         elif c == channels:
-            begin = (n * h + row + i) * w * c
-            frame[start : start + w * c] = source[begin : begin + w * c]
+            copy(source, (n * h + row + i) * w * c, frame, start, w * c)
         else:
             for j in range(w):
-                begin = ((n * h + row + i) * w + j) * c
-                for k in range(c):
-                    frame[start + j * channels + k] = source[begin + k]
+                copy(source, ((n * h + row + i) * w + j) * c, frame, start + j * channels, c)
 
 
 @njit(nogil=True)
@@ -65,8 +79,7 @@ def take(frame, at, width, channels, y, n, row, rows, bias, relu, lanes):  # typ
                     store(target, to + k, v)
                 else:
                     store(frame, start + k, v)
-                    for last in range(k, f):
-                        target[to + last] = frame[start + last]
+                    copy(frame, start + k, target, to + k, f - k)
 
 
 @njit(nogil=True)

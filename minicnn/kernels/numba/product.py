@@ -35,6 +35,28 @@ def tile(vectors, out, start, floor, a, b, rows, depth):  # type: ignore[no-unty
         TILE_1(out, start, floor, a, b, rows, depth)
 
 
+# Numba takes every constant for a type of its own, and compiles what it is handed to once for each. np.int64(0) is a
+# number like any other.
+
+
+@njit(nogil=True)
+def rows_of(array, at, row):  # type: ignore[no-untyped-def]
+    """Return where the rows of a tile are to be found: row m is array[at + m * row] and the numbers after it."""
+    return array, np.int64(at), np.int64(row)
+
+
+@njit(nogil=True)
+def left_side(array, at, offsets, first, row, step):  # type: ignore[no-untyped-def]
+    """Return where A[m, r, k] is to be found: array[at + offsets[first + m] + r * row + k * step]."""
+    return array, np.int64(at), offsets, np.int64(first), np.int64(row), np.int64(step)
+
+
+@njit(nogil=True)
+def right_side(array, at, row, step):  # type: ignore[no-untyped-def]
+    """Return where the vectors B[r, k] are to be found: array[at + r * row + k * step] and the numbers after it."""
+    return array, np.int64(at), np.int64(row), np.int64(step)
+
+
 @njit(nogil=True)
 def row_offsets(count, row):  # type: ignore[no-untyped-def]
     """Return where the rows of A begin; the last is repeated for a tile that is not full."""
@@ -59,9 +81,9 @@ def multiply(  # type: ignore[no-untyped-def]
     f0 = 0
     for vectors in panels:
         wide, tall = vectors * lanes, HEIGHTS[vectors]
-        from_b = b, b_at + f0 * b_panel, 0, wide if b_step == 0 else b_step
+        from_b = right_side(b, b_at + f0 * b_panel, 0, wide if b_step == 0 else b_step)
         for t in range(0, count, tall):
-            to = out, out_at + t * out_row + f0, out_row
-            start = to if add else (nothing, 0, 0)
-            tile(vectors, to, start, lowest, (a, a_at, offsets, t, 0, a_step), from_b, 1, depth)
+            to = rows_of(out, out_at + t * out_row + f0, out_row)
+            start = to if add else rows_of(nothing, 0, 0)
+            tile(vectors, to, start, lowest, left_side(a, a_at, offsets, t, 0, a_step), from_b, np.int64(1), depth)
         f0 += wide
