@@ -14,6 +14,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import harness
+
 EPOCHS, BATCH, LR = 5, 128, 1e-3
 
 
@@ -42,11 +44,7 @@ def torch_worker(seed: int, data_root: str) -> None:
     splits = mc.data.normalise(mc.data.load("mnist", root=data_root, seed=seed))
     mc.seed(seed)
     start = mc.models.create("lenet", input_shape=(1, 28, 28), classes=10).state_dict()
-    model = nn.Sequential(
-        nn.Conv2d(1, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Flatten(), nn.Linear(3136, 128), nn.ReLU(), nn.Dropout(0.5), nn.Linear(128, 10),
-    )  # fmt: skip
+    model = harness.lenet(nn)
     model.load_state_dict({name: torch.tensor(value) for name, value in start.items()})
     torch.manual_seed(seed)
     optimizer = torch.optim.Adam(model.parameters(), lr=LR)

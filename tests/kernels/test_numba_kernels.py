@@ -5,11 +5,12 @@ The tests of operations and layers run on both backends too; here are the cases 
 
 import numpy as np
 import pytest
+from bodies import agree
 from hypothesis import given
 from hypothesis import strategies as st
 
 from minicnn import ops
-from minicnn.backend import get_num_threads, set_num_threads, use_backend
+from minicnn.backend import use_backend
 
 pytest.importorskip("numba", reason="Numba is not installed")
 
@@ -23,44 +24,8 @@ SIDES = st.sampled_from([(1, 1), (4, 4), (7, 9), (13, 13), (14, 3)])
 CHANNELS = st.sampled_from([1, 3, 8, 16, 17, 40, 70])
 
 
-@pytest.fixture(params=[1, 2, 3])
-def threads(request, monkeypatch):
-    """That many threads, also for little work."""
-    monkeypatch.setattr("minicnn.backend.threads.ENOUGH", 1)
-    before = get_num_threads()
-    set_num_threads(request.param)
-    yield
-    set_num_threads(before)
-
-
 def draw(shape, dtype, order, seed):
     return ORDERS[order](np.random.default_rng(seed).normal(size=shape).astype(dtype))
-
-
-def agree(slot, args, keywords, dtype, *, terms=None):
-    """The kernel's results are the plain body's, up to rounding: 8 eps times the absolute values of its terms, summed.
-
-    That sum is `terms`, or where it is not given what the operation makes of absolute values.
-    """
-    with use_backend("numba"):
-        got = slot(*args, **keywords)
-    exact = [a.astype(np.float64) if a is not None and a.dtype.kind == "f" else a for a in args]
-    want, sizes = slot.body(*exact, **keywords), None
-    if terms is None:
-        sizes = slot.body(*[None if a is None else np.abs(a) for a in exact], **keywords)
-    got, want = (results if isinstance(results, tuple) else (results,) for results in (got, want))
-    sizes = [terms] * len(want) if sizes is None else sizes if isinstance(sizes, tuple) else (sizes,)
-    for a, b, size in zip(got, want, sizes, strict=True):
-        if b is None:
-            assert a is None
-            continue
-        assert a.shape == b.shape
-        if b.dtype.kind != "f":
-            np.testing.assert_array_equal(a, b)
-            continue
-        assert a.dtype == dtype
-        close = (np.abs(a - b) <= 8 * np.finfo(dtype).eps * size) | (np.isnan(a) & np.isnan(b))
-        assert close.all(), f"off by up to {np.nanmax(np.abs(a - b))}"
 
 
 @pytest.mark.usefixtures("threads")

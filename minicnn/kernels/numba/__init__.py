@@ -6,7 +6,33 @@ operation that is not listed runs its plain body, and so does a case that a kern
 
 from collections.abc import Callable
 
-from minicnn.kernels.numba.activation import relu_backward, relu_forward
+from minicnn.kernels.numba.activation import (
+    elu_backward,
+    elu_forward,
+    gelu_backward,
+    gelu_forward,
+    leaky_relu_backward,
+    leaky_relu_forward,
+    relu_backward,
+    relu_forward,
+    selu_backward,
+    selu_forward,
+    sigmoid_backward,
+    sigmoid_forward,
+    silu_backward,
+    silu_forward,
+    softplus_backward,
+    softplus_forward,
+    tanh_backward,
+    tanh_forward,
+)
+from minicnn.kernels.numba.average import (
+    avg_pool2d_backward,
+    avg_pool2d_forward,
+    global_avg_pool2d_backward,
+    global_avg_pool2d_forward,
+)
+from minicnn.kernels.numba.columns import col2im, im2col
 from minicnn.kernels.numba.conv import (
     conv2d_backward,
     conv2d_forward,
@@ -15,6 +41,9 @@ from minicnn.kernels.numba.conv import (
     conv2d_relu_max_pool2d_backward,
     conv2d_relu_max_pool2d_forward,
 )
+from minicnn.kernels.numba.dropout import dropout_backward, dropout_forward
+from minicnn.kernels.numba.linear import linear_backward, linear_forward
+from minicnn.kernels.numba.loss import softmax_cross_entropy_backward, softmax_cross_entropy_forward
 from minicnn.kernels.numba.norm import (
     batch_norm_backward,
     batch_norm_forward,
@@ -24,22 +53,55 @@ from minicnn.kernels.numba.norm import (
     batch_norm_relu_forward,
 )
 from minicnn.kernels.numba.pool import max_pool2d_backward, max_pool2d_forward
+from minicnn.kernels.numba.random import random_bits
+from minicnn.kernels.numba.update import adam_update, sgd_update
 
 FILLINGS: dict[str, Callable] = {
+    "adam_update": adam_update,
+    "avg_pool2d_backward": avg_pool2d_backward,
+    "avg_pool2d_forward": avg_pool2d_forward,
     "batch_norm_backward": batch_norm_backward,
     "batch_norm_forward": batch_norm_forward,
     "batch_norm_inference_forward": batch_norm_inference_forward,
     "batch_norm_inference_relu_forward": batch_norm_inference_relu_forward,
     "batch_norm_relu_backward": batch_norm_relu_backward,
     "batch_norm_relu_forward": batch_norm_relu_forward,
+    "col2im": col2im,
     "conv2d_backward": conv2d_backward,
     "conv2d_forward": conv2d_forward,
     "conv2d_relu_backward": conv2d_relu_backward,
     "conv2d_relu_forward": conv2d_relu_forward,
     "conv2d_relu_max_pool2d_backward": conv2d_relu_max_pool2d_backward,
     "conv2d_relu_max_pool2d_forward": conv2d_relu_max_pool2d_forward,
+    "dropout_backward": dropout_backward,
+    "dropout_forward": dropout_forward,
+    "elu_backward": elu_backward,
+    "elu_forward": elu_forward,
+    "gelu_backward": gelu_backward,
+    "gelu_forward": gelu_forward,
+    "global_avg_pool2d_backward": global_avg_pool2d_backward,
+    "global_avg_pool2d_forward": global_avg_pool2d_forward,
+    "im2col": im2col,
+    "leaky_relu_backward": leaky_relu_backward,
+    "leaky_relu_forward": leaky_relu_forward,
+    "linear_backward": linear_backward,
+    "linear_forward": linear_forward,
     "max_pool2d_backward": max_pool2d_backward,
     "max_pool2d_forward": max_pool2d_forward,
+    "random_bits": random_bits,
     "relu_backward": relu_backward,
     "relu_forward": relu_forward,
+    "selu_backward": selu_backward,
+    "selu_forward": selu_forward,
+    "sgd_update": sgd_update,
+    "sigmoid_backward": sigmoid_backward,
+    "sigmoid_forward": sigmoid_forward,
+    "silu_backward": silu_backward,
+    "silu_forward": silu_forward,
+    "softmax_cross_entropy_backward": softmax_cross_entropy_backward,
+    "softmax_cross_entropy_forward": softmax_cross_entropy_forward,
+    "softplus_backward": softplus_backward,
+    "softplus_forward": softplus_forward,
+    "tanh_backward": tanh_backward,
+    "tanh_forward": tanh_forward,
 }

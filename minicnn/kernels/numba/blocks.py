@@ -115,6 +115,7 @@ def forward(x, planes, panels, bias, relu, pool, blocks, space, first, last, z, 
     depth, c, f = x.shape[3], (x.shape[3] + lanes - 1) // lanes * lanes, len(bias)
     height, width, out_height, out_width = rows * m + r - 1, across * m + r - 1, rows * m, across * m
     zero, one, anew = np.int64(0), np.int64(1), np.bool_(False)  # see product.py
+    zeros = np.zeros(max(c, f), dtype=x.dtype)
     v_plane, m_plane = plane_sizes(blocks, c, f)
     frame, space = cut(space, group * height * width * c)
     v, space = cut(space, PLANES * v_plane)
@@ -130,7 +131,7 @@ def forward(x, planes, panels, bias, relu, pool, blocks, space, first, last, z, 
         tile_rows = row_offsets(tiles, c)
         for p in range(PLANES):
             multiply(
-                products, p * m_plane, f, anew, v, p * v_plane, tile_rows, one, tiles,
+                products, p * m_plane, f, anew, zeros, v, p * v_plane, tile_rows, one, tiles,
                 planes[p], zero, depth, zero, depth, panels, lanes,
             )  # fmt: skip
         _to_output(products, m_plane, images, f, blocks, out, spare)
@@ -158,6 +159,7 @@ def backward(  # type: ignore[no-untyped-def]
     features, f = dy.shape[3], len(bias_sums)
     height, width, out_height, out_width = rows * m + r - 1, across * m + r - 1, rows * m, across * m
     zero, one, anew = np.int64(0), np.int64(1), np.bool_(False)  # see product.py
+    zeros = np.zeros(max(c, f), dtype=x.dtype)
     v_plane, m_plane = plane_sizes(blocks, c, f)
     frame, space = cut(space, group * height * width * c)
     v, space = cut(space, PLANES * v_plane)
@@ -189,12 +191,12 @@ def backward(  # type: ignore[no-untyped-def]
         tile_rows = row_offsets(tiles, f)
         for p in range(PLANES):
             multiply(
-                sums, p * (len(sums) // PLANES), f, block > first * bands, v, p * v_plane, channel_rows, c, depth,
-                gradients, p * m_plane, one, f, tiles, panels, lanes,
+                sums, p * (len(sums) // PLANES), f, block > first * bands, zeros, v, p * v_plane, channel_rows, c,
+                depth, gradients, p * m_plane, one, f, tiles, panels, lanes,
             )  # fmt: skip
             if dx.size:  # V[p] has served: its place is taken by dV[p]
                 multiply(
-                    v, p * v_plane, c, anew, gradients, p * m_plane, tile_rows, one, tiles,
+                    v, p * v_plane, c, anew, zeros, gradients, p * m_plane, tile_rows, one, tiles,
                     planes[p], zero, features, zero, features, turned_panels, lanes,
                 )  # fmt: skip
         if dx.size:

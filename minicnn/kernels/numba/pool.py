@@ -1,5 +1,6 @@
 """Max pooling in channels-last memory: the innermost loop runs over the channels of one pixel."""
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -9,15 +10,17 @@ from minicnn.backend import Array, in_threads, plain_body
 from minicnn.geometry import PaddingLike, PairLike, pool_windows
 from minicnn.kernels.numba.memory import channels_first, channels_last, is_float
 
+BYTE = 256
+"""Pixels of a window whose positions fit into one byte."""
+
 
 def max_pool2d_forward(
     x: Array, *, kernel: PairLike, stride: PairLike | None = None, padding: PaddingLike = 0
 ) -> tuple[Array, Array]:
     """No padded copy: each window is cut off at the image's edge. Images are divided among the threads."""
-    plan = _plan(x.shape, kernel, stride, padding)
-    if plan is None or not is_float(x):
+    geometry, (oh, ow) = plan(x.shape, kernel, stride, padding)
+    if x.size == 0 or not is_float(x) or geometry[0] * geometry[1] > BYTE:
         return plain_body("max_pool2d_forward")(x, kernel=kernel, stride=stride, padding=padding)
-    geometry, (oh, ow) = plan
     last_x = channels_last(x)
     y = np.empty((len(x), oh, ow, x.shape[1]), dtype=x.dtype)
     argmax = np.empty(y.shape, dtype=np.uint8)
@@ -35,28 +38,38 @@ def max_pool2d_backward(
     padding: PaddingLike = 0,
 ) -> Array:
     """Windows that do not overlap write their pixels; only those that do add to zeros."""
-    plan = _plan(shape, kernel, stride, padding)
-    fits = plan is not None and dy.shape == argmax.shape == (*shape[:2], *plan[1])
-    if plan is None or not fits or not is_float(dy) or argmax.dtype.kind not in "iu":
+    geometry, out = plan(shape, kernel, stride, padding)
+    fits = dy.shape == argmax.shape == (*shape[:2], *out) and is_float(dy) and argmax.dtype.kind in "iu"
+    if not fits or dy.size == 0 or geometry[0] * geometry[1] > BYTE:
         return plain_body("max_pool2d_backward")(dy, argmax, shape=shape, kernel=kernel, stride=stride, padding=padding)
-    geometry, _ = plan
     n, c, h, w = shape
     last_dy, last_argmax = channels_last(dy), channels_last(argmax.astype(np.uint8, copy=False))
     dx = np.empty((n, h, w, c), dtype=dy.dtype)
-    in_threads(lambda a, b: _max_gradient(last_dy[a:b], last_argmax[a:b], *geometry, dx[a:b]), n, cost=dx[0].size)
+    in_threads(lambda a, b: _max_gradient(last_dy[a:b], last_argmax[a:b], *geometry, dx[a:b]), n, cost=h * w * c)
     return channels_first(dx)
 
 
-def _plan(shape: Any, kernel: Any, stride: Any, padding: Any) -> tuple[tuple[int, ...], tuple[int, int]] | None:
-    """Return (kh, kw, sh, sw, top, left) and the number of windows; None for what is left to the plain body."""
+def plan(shape: Any, kernel: Any, stride: Any, padding: Any) -> tuple[tuple[int, ...], tuple[int, int]]:
+    """Return (kh, kw, sh, sw, top, left) and the number of windows."""
+    try:
+        return _known_plan(shape, kernel, stride, padding)
+    except TypeError:  # a list among them cannot be looked up
+        return _known_plan.__wrapped__(shape, kernel, stride, padding)
+
+
+@functools.lru_cache(maxsize=512)
+def _known_plan(shape: Any, kernel: Any, stride: Any, padding: Any) -> tuple[tuple[int, ...], tuple[int, int]]:
     (kh, kw), (sh, sw), ((top, _), (left, _)), out = pool_windows(shape, kernel, stride, padding)
-    return None if kh * kw > 256 or 0 in shape else ((kh, kw, sh, sw, top, left), out)
+    return (kh, kw, sh, sw, top, left), out
 
 
 @njit(nogil=True, cache=True)
 def _max(x, kh, kw, sh, sw, top, left, y, argmax):  # type: ignore[no-untyped-def]
     images, h, w, channels = x.shape
     _, oh, ow, _ = y.shape
+    if kh == kw == sh == sw == 2 and top == left == 0 and 2 * oh <= h and 2 * ow <= w:
+        _max_of_four(x, y, argmax)
+        return
     for n in range(images):
         for i in range(oh):
             for j in range(ow):
@@ -77,6 +90,27 @@ def _max(x, kh, kw, sh, sw, top, left, y, argmax):  # type: ignore[no-untyped-de
                             wins = pixel[c] > best[c] or pixel[c] != pixel[c]
                             best[c] = pixel[c] if wins else best[c]
                             where[c] = k if wins else where[c]
+
+
+@njit(nogil=True, cache=True)
+def _max_of_four(x, y, argmax):  # type: ignore[no-untyped-def]
+    """Windows of 2 x 2 side by side: the commonest case, and here the maximum stays in a register."""
+    images, oh, ow, channels = y.shape
+    for n in range(images):
+        for i in range(oh):
+            for j in range(ow):
+                upper, lower = x[n, 2 * i], x[n, 2 * i + 1]
+                p00, p01, p10, p11 = upper[2 * j], upper[2 * j + 1], lower[2 * j], lower[2 * j + 1]
+                best, where = y[n, i, j], argmax[n, i, j]
+                for c in range(channels):
+                    value, k = p00[c], 0
+                    if p01[c] > value or p01[c] != p01[c]:
+                        value, k = p01[c], 1
+                    if p10[c] > value or p10[c] != p10[c]:
+                        value, k = p10[c], 2
+                    if p11[c] > value or p11[c] != p11[c]:
+                        value, k = p11[c], 3
+                    best[c], where[c] = value, k
 
 
 @njit(nogil=True, cache=True)

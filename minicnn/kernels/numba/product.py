@@ -68,22 +68,23 @@ def row_offsets(count, row):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True)
 def multiply(  # type: ignore[no-untyped-def]
-    out, out_at, out_row, add, a, a_at, offsets, a_step, count, b, b_at, b_panel, b_step, depth, panels, lanes
+    out, out_at, out_row, add, bias, a, a_at, offsets, a_step, count, b, b_at, b_panel, b_step, depth, panels, lanes
 ):
-    """out[m, f] (+)= sum over k of a[m, k] * b[k, f], for m below `count`, k below `depth`, f in all panels.
+    """out[m, f] = bias[f] + sum over k of a[m, k] * b[k, f], for m below `count`, k below `depth`, f in all panels.
+
+    With `add`, the sums begin with what is in `out`, and not with the bias.
 
     out, a, b : flat arrays; what is written to begins at `out_at`, and its rows lie `out_row` apart
     a[m, k] stands at a_at + offsets[m] + k * a_step
     b[k, f] stands at b_at + f0 * b_panel + k * b_step + (f - f0), where f0 begins f's panel; 0 for b_step says that
     panels are packed, each row of one right behind the other
     """
-    nothing, lowest = np.zeros(MAX_VECTORS * lanes, dtype=out.dtype), out.dtype.type(-np.inf)
-    f0 = 0
+    f0, lowest = 0, out.dtype.type(-np.inf)
     for vectors in panels:
         wide, tall = vectors * lanes, HEIGHTS[vectors]
         from_b = right_side(b, b_at + f0 * b_panel, 0, wide if b_step == 0 else b_step)
         for t in range(0, count, tall):
             to = rows_of(out, out_at + t * out_row + f0, out_row)
-            start = to if add else rows_of(nothing, 0, 0)
+            start = to if add else rows_of(bias, f0, 0)
             tile(vectors, to, start, lowest, left_side(a, a_at, offsets, t, 0, a_step), from_b, np.int64(1), depth)
         f0 += wide
