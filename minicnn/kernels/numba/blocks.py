@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from minicnn.kernels.numba.frame import clear, gradients_before, pool_images, put, take
+from minicnn.kernels.numba.frame import clear, copy, gradients_before, pool_images, put
 from minicnn.kernels.numba.product import MOST_HEIGHT, multiply, row_offsets
 from minicnn.kernels.numba.transforms import (
     PLANES,
@@ -19,7 +19,7 @@ from minicnn.kernels.numba.transforms import (
     to_output_tile_2,
     to_output_tile_4,
 )
-from minicnn.kernels.numba.vector import load, store
+from minicnn.kernels.numba.vector import load, positive_part, store, where_positive, zeros_of
 
 
 class Blocks(NamedTuple):
@@ -71,36 +71,79 @@ def _to_input(v, plane, images, height, width, c, blocks, frame, spare):  # type
 
 
 @njit(nogil=True)
-def _to_output(products, plane, images, f, blocks, out, spare):  # type: ignore[no-untyped-def]
-    """Y = A^T M A for all tiles of a block: out (images, rows * m, across * m, f)."""
-    m, lanes, t = blocks.m, blocks.lanes, 0
-    row = blocks.across * m * f
+def _to_output(products, plane, images, f, blocks, bias, relu, y, n0, row, spare):  # type: ignore[no-untyped-def]
+    """Y = A^T M A for all tiles of a block, with bias and perhaps ReLU, to y[n0, row:], y[n0 + 1, row:], ..."""
+    _, h, w, features = y.shape
+    m, lanes, t, target = blocks.m, blocks.lanes, 0, y.reshape(-1)
+    tile = spare[PLANES * lanes :]
     for n in range(images):
-        for i in range(blocks.rows):
-            for j in range(blocks.across):
-                to = ((n * blocks.rows + i) * m) * row + j * m * f
+        for i in range(row, row + blocks.rows * m, m):
+            for j in range(0, blocks.across * m, m):
                 for k in range(0, f, lanes):
                     if m == 4:
-                        to_output_4(products, t * f + k, 6 * plane, plane, out, to + k, row, f, spare, lanes)
+                        to_output_4(products, t * f + k, 6 * plane, plane, tile, 0, m * lanes, lanes, spare, lanes)
                     else:
-                        to_output_2(products, t * f + k, 6 * plane, plane, out, to + k, row, f, spare, lanes)
+                        to_output_2(products, t * f + k, 6 * plane, plane, tile, 0, m * lanes, lanes, spare, lanes)
+                    shift = load(bias, k)
+                    for p in range(min(m, h - i)):
+                        to = (((n0 + n) * h + i + p) * w + j) * features + k
+                        for q in range(min(m, w - j)):
+                            at = (p * m + q) * lanes
+                            v = load(tile, at) + shift
+                            if relu:
+                                v = positive_part(v)
+                            if k + lanes <= features:
+                                store(target, to + q * features, v)
+                            else:
+                                store(tile, at, v)
+                                copy(tile, at, target, to + q * features, features - k)
                 t += 1
 
 
 @njit(nogil=True)
-def _to_output_tiles(out, images, f, blocks, gradients, plane, spare):  # type: ignore[no-untyped-def]
-    """dM = A dY A^T for all tiles of a block, from dy in frames (images, rows * m, across * m, f)."""
-    m, lanes, t = blocks.m, blocks.lanes, 0
-    row = blocks.across * m * f
+def _to_output_tiles(  # type: ignore[no-untyped-def]
+    dy, y, relu, images, f, blocks, n0, row, gradients, plane, bias_sums, spare
+):
+    """dM = A dY A^T for all tiles of a block, of dy[n0, row:], dy[n0 + 1, row:], ...; db is added up on the way.
+
+    relu : whether to mask dy first, by what is positive in y
+    """
+    _, h, w, features = dy.shape
+    m, lanes, t, source, values = blocks.m, blocks.lanes, 0, dy.reshape(-1), y.reshape(-1)
+    tile, zeros = spare[PLANES * lanes :], zeros_of(dy)
     for n in range(images):
-        for i in range(blocks.rows):
-            for j in range(blocks.across):
-                at = ((n * blocks.rows + i) * m) * row + j * m * f
+        for i in range(row, row + blocks.rows * m, m):
+            for j in range(0, blocks.across * m, m):
                 for k in range(0, f, lanes):
+                    total = load(bias_sums, k)
+                    for p in range(m):
+                        at = (((n0 + n) * h + i + p) * w + j) * features + k
+                        for q in range(m):
+                            to = (p * m + q) * lanes
+                            v = zeros
+                            if i + p < h and j + q < w:
+                                if k + lanes <= features:
+                                    v = load(source, at + q * features)
+                                    if relu:
+                                        v = where_positive(load(values, at + q * features), v)
+                                else:
+                                    store(tile, to, zeros)
+                                    copy(source, at + q * features, tile, to, features - k)
+                                    v = load(tile, to)
+                                    if relu:
+                                        copy(values, at + q * features, tile, to, features - k)
+                                        v = where_positive(load(tile, to), v)
+                            store(tile, to, v)
+                            total = total + v
+                    store(bias_sums, k, total)
                     if m == 4:
-                        to_output_tile_4(out, at + k, row, f, gradients, t * f + k, 6 * plane, plane, spare, lanes)
+                        to_output_tile_4(
+                            tile, 0, 4 * lanes, lanes, gradients, t * f + k, 6 * plane, plane, spare, lanes
+                        )
                     else:
-                        to_output_tile_2(out, at + k, row, f, gradients, t * f + k, 6 * plane, plane, spare, lanes)
+                        to_output_tile_2(
+                            tile, 0, 2 * lanes, lanes, gradients, t * f + k, 6 * plane, plane, spare, lanes
+                        )
                 t += 1
 
 
@@ -113,14 +156,13 @@ def forward(x, planes, panels, bias, relu, pool, blocks, space, first, last, z, 
     """
     m, r, top, left, across, rows, bands, group, lanes = blocks
     depth, c, f = x.shape[3], (x.shape[3] + lanes - 1) // lanes * lanes, len(bias)
-    height, width, out_height, out_width = rows * m + r - 1, across * m + r - 1, rows * m, across * m
+    height, width = rows * m + r - 1, across * m + r - 1
     zero, one, anew = np.int64(0), np.int64(1), np.bool_(False)  # see product.py
     zeros = np.zeros(max(c, f), dtype=x.dtype)
     v_plane, m_plane = plane_sizes(blocks, c, f)
     frame, space = cut(space, group * height * width * c)
     v, space = cut(space, PLANES * v_plane)
-    products, space = cut(space, PLANES * m_plane)
-    out, spare = cut(space, group * out_height * out_width * f)
+    products, spare = cut(space, PLANES * m_plane)
     clear(frame)
     for block in range(first, last):
         n0, row = block // bands * group, block % bands * rows * m
@@ -134,15 +176,11 @@ def forward(x, planes, panels, bias, relu, pool, blocks, space, first, last, z, 
                 products, p * m_plane, f, anew, zeros, v, p * v_plane, tile_rows, one, tiles,
                 planes[p], zero, depth, zero, depth, panels, lanes,
             )  # fmt: skip
-        _to_output(products, m_plane, images, f, blocks, out, spare)
-        for n in range(images):
-            at = n * out_height * out_width * f
-            if pool.kh:
-                take(out, at, out_width, f, z, n, row, out_height, bias, relu, lanes)
-            else:
-                take(out, at, out_width, f, y, n0 + n, row, out_height, bias, relu, lanes)
         if pool.kh:
+            _to_output(products, m_plane, images, f, blocks, bias, relu, z, zero, row, spare)
             pool_images(z, images, pool, y, argmax, n0)
+        else:
+            _to_output(products, m_plane, images, f, blocks, bias, relu, y, n0, row, spare)
 
 
 @njit(nogil=True, cache=True)
@@ -152,21 +190,19 @@ def backward(  # type: ignore[no-untyped-def]
     """Add dU to sums (36 * plane) and db to bias_sums, and set dx (N, H, W, C) if there is one, for some groups.
 
     planes : the kernels transposed, (36, F * c); what follows the convolution is passed through on the way back
-    z : (group, oh, ow, F), where the gradient of the convolution's own output waits
+    z : (group, oh, ow, F), where gradients wait that have gone back through pooling
     """
     m, r, top, left, across, rows, bands, group, lanes = blocks
     depth, c = x.shape[3], (x.shape[3] + lanes - 1) // lanes * lanes
     features, f = dy.shape[3], len(bias_sums)
-    height, width, out_height, out_width = rows * m + r - 1, across * m + r - 1, rows * m, across * m
+    height, width = rows * m + r - 1, across * m + r - 1
     zero, one, anew = np.int64(0), np.int64(1), np.bool_(False)  # see product.py
     zeros = np.zeros(max(c, f), dtype=x.dtype)
     v_plane, m_plane = plane_sizes(blocks, c, f)
     frame, space = cut(space, group * height * width * c)
     v, space = cut(space, PLANES * v_plane)
-    gradients, space = cut(space, PLANES * m_plane)
-    out, spare = cut(space, group * out_height * out_width * f)
+    gradients, spare = cut(space, PLANES * m_plane)
     clear(frame)
-    clear(out)
     channel_rows = row_offsets(depth, one)
     for block in range(first * bands, last * bands):
         n0, band = block // bands * group, block % bands
@@ -176,18 +212,11 @@ def backward(  # type: ignore[no-untyped-def]
         for n in range(images):
             put(x, n0 + n, row - top, left, frame, n * height * width * c, height, width, c)
         tiles = _to_input_tiles(frame, images, height, width, c, blocks, v, v_plane, spare)
-        if relu and band == 0:
+        if pool.kh:
             gradients_before(dy, y, argmax, pool, n0, images, z)
-        for n in range(images):
-            at = n * out_height * out_width * f
-            if relu:
-                put(z, n, row, zero, out, at, out_height, out_width, f)
-            else:
-                put(dy, n0 + n, row, zero, out, at, out_height, out_width, f)
-        for pixel in range(images * out_height * out_width):
-            for k in range(0, f, lanes):
-                store(bias_sums, k, load(bias_sums, k) + load(out, pixel * f + k))
-        _to_output_tiles(out, images, f, blocks, gradients, m_plane, spare)
+            _to_output_tiles(z, z, False, images, f, blocks, zero, row, gradients, m_plane, bias_sums, spare)
+        else:
+            _to_output_tiles(dy, y, relu, images, f, blocks, n0, row, gradients, m_plane, bias_sums, spare)
         tile_rows = row_offsets(tiles, f)
         for p in range(PLANES):
             multiply(
@@ -242,5 +271,6 @@ def cut(space, size):  # type: ignore[no-untyped-def]
 def space_needed(blocks: Blocks, c: int, f: int) -> int:
     """Return how many numbers `forward` and `backward` need for their workspace."""
     height, width = blocks.rows * blocks.m + blocks.r - 1, blocks.across * blocks.m + blocks.r - 1
-    frames = blocks.group * (height * width * c + blocks.rows * blocks.across * blocks.m**2 * f)
-    return frames + PLANES * sum(plane_sizes.py_func(blocks, c, f)) + 2 * PLANES * blocks.lanes
+    return (
+        blocks.group * height * width * c + PLANES * sum(plane_sizes.py_func(blocks, c, f)) + 2 * PLANES * blocks.lanes
+    )

@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 
 from minicnn.kernels.numba.pool import _max, _max_gradient
-from minicnn.kernels.numba.vector import load, positive_part, store
+from minicnn.kernels.numba.vector import lanes_of, load, positive_part, store, where_positive, zeros_of
 
 
 class Pooling(NamedTuple):
@@ -27,21 +27,37 @@ class Pooling(NamedTuple):
     left: int = 0
 
 
-# Loops, since Numba takes seconds to compile what may go wrong when one slice is assigned to another.
-
-
 @njit(nogil=True)
 def clear(array):  # type: ignore[no-untyped-def]
     """array[:] = 0"""
-    for i in range(len(array)):
+    lanes, zeros = lanes_of(array), zeros_of(array)
+    whole = len(array) - len(array) % lanes
+    for i in range(0, whole, lanes):
+        store(array, i, zeros)
+    for i in range(whole, len(array)):
         array[i] = 0
 
 
 @njit(nogil=True)
 def copy(source, at, target, to, count):  # type: ignore[no-untyped-def]
     """target[to : to + count] = source[at : at + count]"""
-    for i in range(count):
+    lanes = lanes_of(source)
+    whole = count - count % lanes
+    for i in range(0, whole, lanes):
+        store(target, to + i, load(source, at + i))
+    for i in range(whole, count):
         target[to + i] = source[at + i]
+
+
+@njit(nogil=True)
+def mask(dy, y, dx):  # type: ignore[no-untyped-def]
+    """dx = dy where y is positive, else 0; flat arrays of one size."""
+    lanes = lanes_of(y)
+    whole = len(y) - len(y) % lanes
+    for i in range(0, whole, lanes):
+        store(dx, i, where_positive(load(y, i), load(dy, i)))
+    for i in range(whole, len(y)):
+        dx[i] = dy[i] if y[i] > 0 else 0
 
 
 @njit(nogil=True)
@@ -91,11 +107,11 @@ def gradients_before(dy, y, argmax, pool, n, images, dz):  # type: ignore[no-unt
     part, values = dy[n : n + images], y[n : n + images]
     if pool.kh:
         masked = np.empty_like(part)
-        _mask(part.reshape(-1), values.reshape(-1), masked.reshape(-1))
+        mask(part.reshape(-1), values.reshape(-1), masked.reshape(-1))
         where = argmax[n : n + images]
         _max_gradient(masked, where, pool.kh, pool.kw, pool.sh, pool.sw, pool.top, pool.left, dz[:images])
     else:
-        _mask(part.reshape(-1), values.reshape(-1), dz[:images].reshape(-1))
+        mask(part.reshape(-1), values.reshape(-1), dz[:images].reshape(-1))
 
 
 @njit(nogil=True)
@@ -103,9 +119,3 @@ def pool_images(z, images, pool, y, argmax, n):  # type: ignore[no-untyped-def]
     """Pool z[:images] into y[n], y[n + 1], ..."""
     to, where = y[n : n + images], argmax[n : n + images]
     _max(z[:images], pool.kh, pool.kw, pool.sh, pool.sw, pool.top, pool.left, to, where)
-
-
-@njit(nogil=True)
-def _mask(dy, y, dx):  # type: ignore[no-untyped-def]
-    for i in range(y.size):
-        dx[i] = dy[i] if y[i] > 0 else 0

@@ -76,6 +76,24 @@ def zeros_of(context, array):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
+def lanes_of(context, array):  # type: ignore[no-untyped-def]
+    """Return how many numbers a vector of the array's type holds."""
+    lanes = Vector(array.dtype).lanes
+    return types.intp(array), lambda context, builder, signature, arguments: context.get_constant(types.intp, lanes)
+
+
+@intrinsic
+def where_positive(context, condition, vector):  # type: ignore[no-untyped-def]
+    """Return the vector's lanes where the other's are above 0, and 0 elsewhere."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        zero = ir.Constant(arguments[0].type, None)
+        return builder.select(builder.fcmp_ordered(">", arguments[0], zero), arguments[1], zero)
+
+    return vector(condition, vector), generate
+
+
+@intrinsic
 def positive_part(context, vector):  # type: ignore[no-untyped-def]
     """Return max(v, 0) in every lane; a NaN stays one."""
 

@@ -30,6 +30,8 @@ from minicnn.kernels.numba.vector import VECTOR_BYTES, load, store
 
 TILES_A_BLOCK = 64
 """Enough for the kernels to be read seldom, few enough to stay in the cache."""
+MANY_KERNELS = 128 * 128
+"""Of more, reading them and writing their gradients weighs so much that blocks of twice as many tiles pay."""
 
 
 @njit(nogil=True, cache=True)
@@ -96,7 +98,8 @@ class Winograd:
         r, ((top, _), (left, _)), (oh, ow) = geometry.kernel[0], geometry.pads, geometry.out
         m = ALPHA + 1 - r
         down, across = -(-oh // m), -(-ow // m)
-        tiles = min(TILES_A_BLOCK, max(8, geometry.n * down * across // threads))
+        most = TILES_A_BLOCK if geometry.c * geometry.f <= MANY_KERNELS else 2 * TILES_A_BLOCK
+        tiles = min(most, max(8, geometry.n * down * across // threads))
         group = max(1, min(geometry.n, tiles // (down * across)))
         rows = down if down * across <= tiles or geometry.pool.kh else max(1, tiles // across)
         self.blocks = blocks.Blocks(m, r, top, left, across, rows, -(-down // rows), group, self.lanes)
@@ -134,7 +137,7 @@ class Winograd:
         plane = (self.c + MOST_HEIGHT) * self.f
         sums = np.empty((len(parts), PLANES * plane), dtype=g.dtype)
         db = np.zeros((len(parts), self.f), dtype=g.dtype)
-        z_size = math.prod(self.z_shape) if relu else 0
+        z_size = math.prod(self.z_shape) if g.pool.kh else 0
 
         def work(first: int, last: int) -> None:
             part = parts.index((first, last))
