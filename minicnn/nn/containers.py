@@ -9,7 +9,7 @@ from typing import overload
 
 from minicnn.backend import Array, array_module
 from minicnn.errors import ArgumentError, MinicnnError, ShapeError
-from minicnn.nn.fusion import steps_of
+from minicnn.nn.fusion import Plan
 from minicnn.nn.layer import Layer
 
 
@@ -40,7 +40,8 @@ class Sequential(Layer):
         If something is no layer, or one layer object comes twice (it remembers one forward pass only).
     """
 
-    _steps: list[tuple[str, Layer]] = []  # noqa: RUF012 (never written to): how the last forward pass went
+    _plan: Plan | None = None
+    """How the last forward pass went."""
 
     def __init__(self, *layers: Layer | Mapping[str, Layer]) -> None:
         self.layers = _by_name(layers)
@@ -51,14 +52,15 @@ class Sequential(Layer):
 
     def forward(self, x: Array) -> Array:
         """Run x through the layers in order; where a kernel does neighbours together, in one step (see `fusion.py`)."""
-        self._steps = steps_of(self.layers, x)
-        for name, step in self._steps:
+        if self._plan is None or not self._plan.holds(self.layers, x):
+            self._plan = Plan(self.layers, x)
+        for name, step in self._plan.steps:
             x = _run(self, name, step, x)
         return x
 
     def backward(self, dy: Array) -> Array:
         """Run dy through the layers in reverse."""
-        for name, step in reversed(self._steps or list(self.layers.items())):
+        for name, step in reversed(self._plan.steps if self._plan else list(self.layers.items())):
             dy = _back(self, name, step, dy)
         return dy
 

@@ -40,7 +40,7 @@ class Conv2d(Layer):
         How it is computed: "auto", "im2col", "direct" or "winograd", as `ops.conv2d_forward` has it.
     """
 
-    _size_seen: tuple[int, ...] = ()
+    _case: tuple = ()
 
     def __init__(
         self,
@@ -108,19 +108,20 @@ class Conv2d(Layer):
 
     def options(self, x: Array) -> dict:
         """Return what the operation is told: stride and dilation as pairs, padding too unless it is lopsided."""
-        size = x.shape[2:]
-        if size != self._size_seen:  # it is always the same image size, but for the last time
-            geometry = {"stride": self.stride, "dilation": self.dilation}
+        case = x.shape[2:], self.stride, self.padding, self.dilation, self.groups, self.algorithm
+        if case != self._case:  # it is nearly always that of the last time
+            size, geometry = x.shape[2:], {"stride": self.stride, "dilation": self.dilation}
             padding = settle_padding(self.padding, size=size, kernel=self.kernel_size, **geometry)
-            self._options = {**geometry, "padding": padding, "groups": self.groups}
-            if self.algorithm != "auto":
-                self._options["algorithm"] = self.algorithm
-            self._size_seen = size
+            _, self._output_size = conv_windows(x.shape, self.kernel_size, self.stride, self.padding, self.dilation)
+            chosen = {} if self.algorithm == "auto" else {"algorithm": self.algorithm}
+            self._options = {**geometry, "padding": padding, "groups": self.groups, **chosen}
+            self._case = case
         return self._options
 
     def output_size(self, x: Array) -> Pair:
         """Return (oh, ow)."""
-        return conv_windows(x.shape, self.kernel_size, self.stride, self.padding, self.dilation)[1]
+        self.options(x)
+        return self._output_size
 
     def __repr__(self) -> str:
         options = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "groups": 1}

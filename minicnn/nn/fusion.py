@@ -141,27 +141,42 @@ PATTERNS = (
 )
 """Layers in a row, the step that they become, and the operation whose kernel does it; the longest come first."""
 
-_OWN_METHODS: dict[type, tuple] = {kind: (kind.forward, kind.backward) for kinds, *_ in PATTERNS for kind in kinds}
+_OWN_METHODS: dict[Any, tuple] = {kind: (kind.forward, kind.backward) for kinds, *_ in PATTERNS for kind in kinds}
 
 
-def steps_of(layers: Mapping[str, Layer], x: Array) -> list[tuple[str, Layer]]:
-    """Return the layers in order, each under its name, those that can run together as one step under the first's."""
-    names, row = list(layers), list(layers.values())
-    steps, i = [], 0
-    while i < len(row):
-        step = next(
-            (make(*row[i : i + len(kinds)]) for kinds, make, op in PATTERNS if _fits(row, i, kinds, op, x)), row[i]
-        )
-        steps.append((names[i], step))
-        i += len(step.layers) if isinstance(step, Fused) else 1
-    return steps
+class Plan:
+    """How a chain runs: its layers in order, those that can run together as one step."""
+
+    def __init__(self, layers: Mapping[str, Layer], x: Array) -> None:
+        self.layers = dict(layers)
+        self.state = self._state(x)
+        self.steps: list[tuple[str, Layer]] = []
+        names, row = list(layers), list(layers.values())
+        while row:
+            step = next((make(*row[: len(kinds)]) for kinds, make, op in PATTERNS if _fits(row, kinds, op, x)), row[0])
+            count = len(step.layers) if isinstance(step, Fused) else 1
+            self.steps.append((names[0], step))
+            names, row = names[count:], row[count:]
+
+    def holds(self, layers: Mapping[str, Layer], x: Array) -> bool:
+        """Return whether the chain would be planned like this today."""
+        return self.layers == layers and self.state == self._state(x)
+
+    def _state(self, x: Array) -> list:
+        """Everything that decides which layers may run together."""
+        kinds = [(layer._hooks, "forward" in vars(layer), "backward" in vars(layer)) for layer in self.layers.values()]
+        methods = [(kind.forward, kind.backward) for kind in _OWN_METHODS]
+        kernels = [operation.has_kernel(x) for _, _, operation in PATTERNS]
+        return [kinds, methods, kernels]
 
 
-def _fits(row: list[Layer], i: int, kinds: tuple, operation: Any, x: Array) -> bool:
-    """Return whether these kinds of layers stand here, all as they were written, unobserved, and a kernel does them."""
-    if type(row[i]) is not kinds[0] or len(row) - i < len(kinds):
-        return False
-    return all(_is_plain(layer, kind) for layer, kind in zip(row[i:], kinds, strict=False)) and operation.has_kernel(x)
+def _fits(row: list[Layer], kinds: tuple, operation: Any, x: Array) -> bool:
+    """Return whether the row begins with these kinds of layers, as they were written, unobserved, and with a kernel."""
+    return (
+        len(row) >= len(kinds)
+        and all(_is_plain(layer, kind) for layer, kind in zip(row, kinds, strict=False))
+        and operation.has_kernel(x)
+    )
 
 
 def _is_plain(layer: Layer, kind: type) -> bool:

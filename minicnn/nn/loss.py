@@ -92,14 +92,14 @@ class CrossEntropyLoss(Loss):
             raise ShapeError(f"{self!r}: {len(self.weight)} class weights for {classes} classes")
         if labels.size == 0:
             raise DataError(f"{self!r}: the batch is empty, so there is no loss to take the mean of")
-        if isinstance(labels, np.ndarray):  # on a GPU, looking at values would make it wait
+        on_host = isinstance(labels, np.ndarray)  # on a GPU, looking at values would make it wait
+        if on_host and (labels.min() < 0 or labels.max() >= classes):
             wrong = np.flatnonzero((labels < 0) | (labels >= classes))
-            if wrong.size:
-                hint = "; labels that begin with 1: subtract 1" if labels.min() == 1 and labels.max() == classes else ""
-                raise DataError(
-                    f"{self!r}: label {labels.reshape(-1)[wrong[0]]} at position {wrong[0]} is out of range; "
-                    f"{classes} outputs have labels from 0 to {classes - 1}{hint}"
-                )
+            hint = "; labels that begin with 1: subtract 1" if labels.min() == 1 and labels.max() == classes else ""
+            raise DataError(
+                f"{self!r}: label {labels.reshape(-1)[wrong[0]]} at position {wrong[0]} is out of range; "
+                f"{classes} outputs have labels from 0 to {classes - 1}{hint}"
+            )
 
     def _check_kind(self, name: str, values: Array, kinds: str, expected: str) -> None:
         dtype = getattr(values, "dtype", None)

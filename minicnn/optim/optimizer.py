@@ -52,8 +52,12 @@ class Optimizer:
 
     def settings(self) -> dict[str, Any]:
         """Return the hyper-parameters as Python's own numbers; one of NumPy's would turn float32 into float64."""
-        values = {name: getattr(self, name) for name in self.hyperparameters}
-        return {name: value.item() if hasattr(value, "item") else value for name, value in values.items()}
+        own = vars(self)
+        values = {name: own[name] if name in own else getattr(self, name) for name in self.hyperparameters}
+        for name, value in values.items():
+            if type(value) is not float and hasattr(value, "item"):
+                values[name] = value.item()
+        return values
 
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters."""
@@ -96,9 +100,12 @@ class Optimizer:
     def _placed(self, name: str, memory: Mapping[str, Any]) -> dict[str, Any]:
         """Bring remembered arrays to the parameter's device and dtype, which may have changed since."""
         data = self.parameters[name].data
-        fits = all(what == "step" or (type(v) is type(data) and v.dtype == data.dtype) for what, v in memory.items())
-        if fits and isinstance(memory, dict):
-            return memory
+        for what, value in memory.items():
+            if what != "step" and (type(value) is not type(data) or value.dtype != data.dtype):
+                break
+        else:
+            if isinstance(memory, dict):
+                return memory
         xp = array_module(data)
         return {
             what: value if what == "step" else xp.asarray(to_host(value)).astype(data.dtype)

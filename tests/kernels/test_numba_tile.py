@@ -6,6 +6,7 @@ import pytest
 numba = pytest.importorskip("numba", reason="Numba is not installed")
 
 from minicnn.kernels.numba import tile as tiles  # noqa: E402
+from minicnn.kernels.numba.vector import address  # noqa: E402
 
 rng = np.random.default_rng(0)
 
@@ -19,8 +20,9 @@ def test_it_sums_rows_of_products(vectors, rows, depth, dtype):
 
     @numba.njit
     def run(out, start, floor, a, offsets, b):
-        from_a, from_b = (a, 2, offsets, 1, 11, 2), (b, 7, depth * wide, wide)
-        tile((out, 5, wide + 3), (start, 1, wide), floor, from_a, from_b, rows, depth)
+        to, begin, from_a, from_b = address(out, 5), address(start, 1), address(a, 2), address(b, 7)
+        at, step = address(offsets, 1), depth * wide
+        tile(to, wide + 3, begin, wide, floor, from_a, at, 11, 2, from_b, step, wide, rows, depth)
 
     a, b = rng.normal(size=200).astype(dtype), rng.normal(size=(rows, depth, wide)).astype(dtype)
     offsets = rng.integers(0, 150, size=1 + height)
@@ -30,7 +32,7 @@ def test_it_sums_rows_of_products(vectors, rows, depth, dtype):
     want = np.einsum("mrk,rkv->mv", a[at].astype(np.float64), b.astype(np.float64)) + start[1:].reshape(height, wide)
     for floor in (-np.inf, 0.0):
         out = np.full(5 + height * (wide + 3), np.nan, dtype)
-        run(out, start, floor, a, offsets, packed)
+        run(out, start, dtype(floor), a, offsets, packed)
         got = out[5:].reshape(height, wide + 3)
         np.testing.assert_allclose(got[:, :wide], np.maximum(want, floor), rtol=0, atol=50 * np.finfo(dtype).eps)
         assert np.isnan(got[:, wide:]).all(), "it wrote beyond its rows"

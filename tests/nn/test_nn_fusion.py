@@ -35,7 +35,7 @@ def network(channels=3, *, stride=1, padding=1, pool=2):
 
 
 def kinds(model):
-    return [type(step) for _, step in model._steps if isinstance(step, Fused)]
+    return [type(step) for _, step in model._plan.steps if isinstance(step, Fused)]
 
 
 def one_by_one(model, x, dy=None):

@@ -132,7 +132,7 @@ def _algorithm(
         return None
     if b is not None and (b.shape != w.shape[:1] or not is_float(x, b)):
         return None
-    case = x.dtype.name, x.shape, w.shape, stride, padding, dilation, groups, pool, name, get_num_threads()
+    case = x.dtype, x.shape, w.shape, stride, padding, dilation, groups, pool, name, get_num_threads()
     try:
         return _set_up(*case)
     except TypeError:  # a list among them cannot be looked up
@@ -141,7 +141,7 @@ def _algorithm(
 
 @functools.lru_cache(maxsize=512)
 def _set_up(
-    dtype: str,
+    dtype: np.dtype,
     shape: tuple[int, ...],
     w_shape: tuple[int, ...],
     stride: PairLike,
@@ -162,5 +162,5 @@ def _set_up(
             return None
         pooling = Pooling(*size, *step, top, left)
     steps = pair(stride, "stride"), pair(dilation, "dilation")
-    geometry = Geometry(dtype, n, c, h, w, w_shape[0], kernel, *steps, pads, out, groups, pooling, pooled)
+    geometry = Geometry(dtype.name, n, c, h, w, w_shape[0], kernel, *steps, pads, out, groups, pooling, pooled)
     return algorithm_for(geometry, name, threads)

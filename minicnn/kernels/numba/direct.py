@@ -24,15 +24,12 @@ from minicnn.kernels.numba.product import (
     HEIGHTS,
     MOST_HEIGHT,
     cut_into_panels,
-    left_side,
-    right_side,
     rounded_up,
-    rows_of,
     tile,
 )
 from minicnn.kernels.numba.setup import NO_IMAGES, Geometry, Order, filled_up, padded
 from minicnn.kernels.numba.tile import MAX_VECTORS
-from minicnn.kernels.numba.vector import VECTOR_BYTES, load, store
+from minicnn.kernels.numba.vector import VECTOR_BYTES, address, load, store
 
 
 class Window(NamedTuple):
@@ -89,39 +86,33 @@ def _positions(  # type: ignore[no-untyped-def]
 ):
     """Compute positions `first` to `last` of the image in the frame; position t goes to pixel places[t] of y[n]."""
     _, h, w, features = y.shape
-    lanes, target = window.lanes, y.reshape(-1)
-    f0, at = 0, 0
+    lanes, target, zero, one = window.lanes, y.reshape(-1), np.int64(0), np.int64(1)  # see product.py
+    c, kh, kw, down = window.channels, window.kh, window.kw, window.down * window.width * window.channels
+    lowest, dilated, f0, at = frame.dtype.type(-np.inf), window.across > 1 and kw > 1, 0, 0
     for vectors in panels:
-        wide, tall = vectors * lanes, HEIGHTS[vectors]
-        used, start = min(wide, features - f0), rows_of(bias, f0, 0)
+        wide, tall, start = vectors * lanes, HEIGHTS[vectors], address(bias, f0)
+        used = min(wide, features - f0)
         for t in range(first, last, tall):
             here, place = min(tall, last - t), places[t]
-            neighbours = here == tall and places[t + tall - 1] == place + tall - 1
-            if neighbours and used == wide:  # the tile goes to y as it is
-                to = rows_of(target, (n * h * w + place) * features + f0, features)
-                _window(to, start, floor, frame, starts, t, packed, at, wide, vectors, window)
-                continue
-            to = rows_of(out, 0, wide)
-            _window(to, start, floor, frame, starts, t, packed, at, wide, vectors, window)
-            for m in range(here):
-                copy(out, m * wide, target, (n * h * w + places[t + m]) * features + f0, used)
+            whole = used == wide and here == tall and places[t + tall - 1] == place + tall - 1
+            to, row = address(out, zero), wide
+            if whole:  # the tile's rows are neighbours in y
+                to, row = address(target, (n * h * w + place) * features + f0), features
+            a, offsets, b = address(frame, zero), address(starts, t), address(packed, at)
+            if not dilated:  # a row of the window is one stretch
+                step = kw * c * wide
+                tile(vectors, to, row, start, zero, floor, a, offsets, down, one, b, step, wide, kh, kw * c)
+            else:
+                for p in range(kh):
+                    begin, begin_row = (start, zero) if p == 0 else (to, row)
+                    a, b = address(frame, p * down), address(packed, at + p * kw * c * wide)
+                    low, step = floor if p == kh - 1 else lowest, window.across * c
+                    tile(vectors, to, row, begin, begin_row, low, a, offsets, step, one, b, c * wide, wide, kw, c)
+            if not whole:
+                for m in range(here):
+                    copy(out, m * wide, target, (n * h * w + places[t + m]) * features + f0, used)
         f0 += wide
-        at += window.kh * window.kw * window.channels * wide
-
-
-@njit(nogil=True)
-def _window(to, start, floor, frame, starts, t, packed, at, wide, vectors, window):  # type: ignore[no-untyped-def]
-    """Sum over the kernel for the tile of positions t, t + 1, ..."""
-    c, kh, kw, down = window.channels, window.kh, window.kw, window.down * window.width * window.channels
-    if window.across == 1 or kw == 1:  # a row of the window is one stretch
-        a, b = left_side(frame, 0, starts, t, down, 1), right_side(packed, at, kw * c * wide, wide)
-        tile(vectors, to, start, floor, a, b, kh, kw * c)
-        return
-    lowest = frame.dtype.type(-np.inf)
-    for p in range(kh):
-        a = left_side(frame, p * down, starts, t, window.across * c, 1)
-        b = right_side(packed, at + p * kw * c * wide, c * wide, wide)
-        tile(vectors, to, start if p == 0 else to, floor if p == kh - 1 else lowest, a, b, kw, c)
+        at += kh * kw * c * wide
 
 
 @njit(nogil=True, cache=True)
@@ -185,8 +176,9 @@ def weights(  # type: ignore[no-untyped-def]
         for vectors in panels:
             wide, tall = vectors * window.lanes, HEIGHTS[vectors]
             for k in range(0, depth, tall):
-                to, a = rows_of(total, k * f + f0, f), left_side(frame, 0, k_offsets, k, a_row, a_step)
-                tile(vectors, to, to, lowest, a, right_side(gradient, f0, ow * f, f), oh, ow)
+                to, a, offsets = address(total, k * f + f0), address(frame, zero), address(k_offsets, k)
+                b = address(gradient, f0)
+                tile(vectors, to, f, to, f, lowest, a, offsets, a_row, a_step, b, ow * f, f, oh, ow)
             f0 += wide
 
 

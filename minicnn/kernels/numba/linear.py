@@ -14,14 +14,12 @@ from numba import njit
 from minicnn.backend import Array, get_num_threads, in_threads, plain_body
 from minicnn.kernels.numba.direct import pack
 from minicnn.kernels.numba.memory import is_float
-from minicnn.kernels.numba.product import MOST_HEIGHT, cut_into_panels, multiply, rounded_up, row_offsets
+from minicnn.kernels.numba.product import HEIGHTS, MOST_HEIGHT, cut_into_panels, multiply, rounded_up, row_offsets
 from minicnn.kernels.numba.setup import Order, filled_up
 from minicnn.kernels.numba.vector import VECTOR_BYTES
 
 SMALL = 1 << 18
 """Multiply-adds up to which OpenBLAS, NumPy's library, stays in the caller's thread."""
-ROWS = 24
-"""A multiple of every tile's height: threads that begin at multiples of it do not write to each other's rows."""
 
 
 def linear_forward(x: Array, w: Array, b: Array | None) -> Array:
@@ -54,19 +52,22 @@ class Layout(NamedTuple):
     width: int
     edges: np.ndarray
     lanes: int
+    rows: int
+    """A multiple of the heights of all tiles: threads that begin there do not write to each other's rows."""
 
 
 @functools.lru_cache(maxsize=256)
 def _layout(columns: int, itemsize: int) -> Layout:
     lanes = VECTOR_BYTES // itemsize
     panels = cut_into_panels(columns, lanes)
-    return Layout(panels, rounded_up(columns, lanes), np.concatenate([[0], np.cumsum(panels)]) * lanes, lanes)
+    edges, rows = np.concatenate([[0], np.cumsum(panels)]) * lanes, int(np.lcm.reduce(HEIGHTS[panels]))
+    return Layout(panels, rounded_up(columns, lanes), edges, lanes, rows)
 
 
 def _product(a: Array, rows: int, row: int, step: int, b: Array, order: Order, bias: Array | None) -> np.ndarray:
     """Return A B + bias, (rows, order.n), where A[m, k] is number m * row + k * step of a, and B is b by `order`."""
     a, b = np.ascontiguousarray(a).reshape(-1), np.ascontiguousarray(b).reshape(-1)
-    panels, width, edges, lanes = _layout(order.n, a.itemsize)
+    panels, width, edges, lanes, together = _layout(order.n, a.itemsize)
     packed, start = np.empty(order.k * width, dtype=a.dtype), filled_up(bias, width, a.dtype.name)
     in_threads(lambda i, j: pack(b, _ONE_TAP, order, panels, lanes, i, j, packed), order.k, cost=width)
     out, cost = np.empty((rows + MOST_HEIGHT, width), dtype=a.dtype), rows * order.k * width // lanes
@@ -78,11 +79,11 @@ def _product(a: Array, rows: int, row: int, step: int, b: Array, order: Order, b
 
         in_threads(work, len(panels), cost=cost // len(panels))
     else:
-        parts = -(-rows // ROWS)
+        parts = -(-rows // together)
 
         def work(i: int, j: int) -> None:
-            last = min(rows, j * ROWS)
-            _multiply(target, width, start, a, row, step, i * ROWS, last, packed, order.k, 0, panels, lanes)
+            last = min(rows, j * together)
+            _multiply(target, width, start, a, row, step, i * together, last, packed, order.k, 0, panels, lanes)
 
         in_threads(work, parts, cost=cost // parts)
     return np.ascontiguousarray(out[:rows, : order.n])

@@ -4,6 +4,7 @@ import numpy as np
 from numba import njit
 
 from minicnn.kernels.numba.tile import MAX_VECTORS, TILE_1, TILE_2, TILE_3, TILE_4, tile_height
+from minicnn.kernels.numba.vector import address
 
 HEIGHTS = np.array([0, *(tile_height(vectors) for vectors in range(1, MAX_VECTORS + 1))])
 MOST_HEIGHT = int(HEIGHTS.max())
@@ -23,38 +24,22 @@ def rounded_up(number: int, multiple: int) -> int:
 
 
 @njit(nogil=True, cache=True)
-def tile(vectors, out, start, floor, a, b, rows, depth):  # type: ignore[no-untyped-def]
+def tile(  # type: ignore[no-untyped-def]
+    vectors, out, out_row, start, start_row, floor, a, offsets, a_row, a_step, b, b_row, b_step, rows, depth
+):
     """Compute the tile of `tile.py` that is so many vectors wide."""
     if vectors == 4:
-        TILE_4(out, start, floor, a, b, rows, depth)
+        TILE_4(out, out_row, start, start_row, floor, a, offsets, a_row, a_step, b, b_row, b_step, rows, depth)
     elif vectors == 3:
-        TILE_3(out, start, floor, a, b, rows, depth)
+        TILE_3(out, out_row, start, start_row, floor, a, offsets, a_row, a_step, b, b_row, b_step, rows, depth)
     elif vectors == 2:
-        TILE_2(out, start, floor, a, b, rows, depth)
+        TILE_2(out, out_row, start, start_row, floor, a, offsets, a_row, a_step, b, b_row, b_step, rows, depth)
     else:
-        TILE_1(out, start, floor, a, b, rows, depth)
+        TILE_1(out, out_row, start, start_row, floor, a, offsets, a_row, a_step, b, b_row, b_step, rows, depth)
 
 
 # Numba takes every constant for a type of its own, and compiles what it is handed to once for each. np.int64(0) is a
 # number like any other.
-
-
-@njit(nogil=True)
-def rows_of(array, at, row):  # type: ignore[no-untyped-def]
-    """Return where the rows of a tile are to be found: row m is array[at + m * row] and the numbers after it."""
-    return array, np.int64(at), np.int64(row)
-
-
-@njit(nogil=True)
-def left_side(array, at, offsets, first, row, step):  # type: ignore[no-untyped-def]
-    """Return where A[m, r, k] is to be found: array[at + offsets[first + m] + r * row + k * step]."""
-    return array, np.int64(at), offsets, np.int64(first), np.int64(row), np.int64(step)
-
-
-@njit(nogil=True)
-def right_side(array, at, row, step):  # type: ignore[no-untyped-def]
-    """Return where the vectors B[r, k] are to be found: array[at + r * row + k * step] and the numbers after it."""
-    return array, np.int64(at), np.int64(row), np.int64(step)
 
 
 @njit(nogil=True)
@@ -79,12 +64,28 @@ def multiply(  # type: ignore[no-untyped-def]
     b[k, f] stands at b_at + f0 * b_panel + k * b_step + (f - f0), where f0 begins f's panel; 0 for b_step says that
     panels are packed, each row of one right behind the other
     """
-    f0, lowest = 0, out.dtype.type(-np.inf)
+    f0, lowest, zero, one = 0, out.dtype.type(-np.inf), np.int64(0), np.int64(1)
     for vectors in panels:
         wide, tall = vectors * lanes, HEIGHTS[vectors]
-        from_b = right_side(b, b_at + f0 * b_panel, 0, wide if b_step == 0 else b_step)
+        from_a, from_b, step = address(a, a_at), address(b, b_at + f0 * b_panel), wide if b_step == 0 else b_step
         for t in range(0, count, tall):
-            to = rows_of(out, out_at + t * out_row + f0, out_row)
-            start = to if add else rows_of(bias, f0, 0)
-            tile(vectors, to, start, lowest, left_side(a, a_at, offsets, t, 0, a_step), from_b, np.int64(1), depth)
+            to, rows = address(out, out_at + t * out_row + f0), address(offsets, t)
+            start, start_row = (to, out_row) if add else (address(bias, f0), zero)
+            tile(
+                vectors,
+                to,
+                out_row,
+                start,
+                start_row,
+                lowest,
+                from_a,
+                rows,
+                zero,
+                a_step,
+                from_b,
+                zero,
+                step,
+                one,
+                depth,
+            )
         f0 += wide

@@ -28,33 +28,37 @@ from numba.extending import intrinsic
 from minicnn.kernels.numba.vector import REGISTERS, VECTOR_BYTES, spread
 
 MAX_VECTORS = 4
+MAX_HEIGHT = 8
 
 
 def tile_height(vectors: int) -> int:
     """Return MR, the number of rows of a tile of `vectors` vectors: as many as leave registers for A and B."""
-    return min(8, (REGISTERS - vectors - 1) // vectors)
+    return min(MAX_HEIGHT, (REGISTERS - vectors - 1) // vectors)
 
 
 def make_tile(vectors: int) -> Any:
     """Return the compiled-in loop for tiles of this width, MR = tile_height(vectors) rows high.
 
-    tile(out, start, floor, a, b, rows, depth), each but the floor a tuple of a flat array and where its numbers stand:
+    tile(out, out_row, start, start_row, floor, a, offsets, a_row, a_step, b, b_row, b_step, rows, depth)
 
-    out : (array, at, row); row m goes to array[at + m * row] and the numbers after it
-    start : (array, at, row), likewise what the sums begin with: zeros, a bias (with row 0), or what is there already
-    floor : a number; less than that does not come out, so 0 is ReLU and minus infinity lets everything pass
-    a : (array, at, offsets, first, row, step); A[m, r, k] is array[at + offsets[first + m] + r * row + k * step]
-    b : (array, at, row, step); B[r, k] are the vectors from array[at + r * row + k * step] on
+    Arrays are handed over as addresses (see `address`), and steps count numbers.
+
+    out, out_row : row m goes to out + m * out_row
+    start, start_row : likewise what the sums begin with: zeros, a bias (with row 0), or what is there already
+    floor : a number of the arrays' type; less than that does not come out. 0 is ReLU, and minus infinity lets all pass
+    a, offsets, a_row, a_step : A[m, r, k] stands at a + offsets[m] + r * a_row + k * a_step
+    b, b_row, b_step : the vectors B[r, k] begin at b + r * b_row + k * b_step
     """
     height = tile_height(vectors)
 
     @intrinsic
-    def tile(context, out, start, floor, a, b, rows, depth):  # type: ignore[no-untyped-def]
-        signature = types.void(out, start, out[0].dtype, a, b, types.intp, types.intp)
+    def tile(  # type: ignore[no-untyped-def]
+        context, out, out_row, start, start_row, floor, a, offsets, a_row, a_step, b, b_row, b_step, rows, depth
+    ):
+        signature = types.void(*[types.intp] * 4, floor, *[types.intp] * 9)
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            element = context.get_value_type(out[0].dtype)
-            _TileWriter(context, builder, signature, element, height, vectors).write(arguments)
+            _TileWriter(builder, context.get_value_type(floor), height, vectors).write(arguments)
             return context.get_dummy_value()
 
         return signature, generate
@@ -65,9 +69,8 @@ def make_tile(vectors: int) -> Any:
 class _TileWriter:
     """Writes the loop: a phi node for every accumulator, so that LLVM has no choice but to keep them in registers."""
 
-    def __init__(self, context: Any, builder: Any, signature: Any, element: Any, height: int, vectors: int) -> None:
-        self.context, self.builder, self.signature = context, builder, signature
-        self.element = element
+    def __init__(self, builder: Any, element: Any, height: int, vectors: int) -> None:
+        self.builder, self.element = builder, element
         self.lanes = VECTOR_BYTES // (4 if isinstance(element, ir.FloatType) else 8)
         self.vector = ir.VectorType(element, self.lanes)
         self.height, self.vectors = height, vectors
@@ -77,17 +80,13 @@ class _TileWriter:
 
     def write(self, arguments: Any) -> None:
         builder, index = self.builder, ir.IntType(64)
-        out, start, floor, a, b, rows, depth = arguments
-        out, out_at, out_row = self._unpacked(0, out)
-        start, start_at, start_row = self._unpacked(1, start)
-        a, a_at, offsets, first, a_row, a_step = self._unpacked(3, a)
-        b, b_at, b_row, b_step = self._unpacked(4, b)
-        zero, a, b = ir.Constant(index, 0), builder.gep(a, [a_at]), builder.gep(b, [b_at])
-        offsets = builder.gep(offsets, [first])
+        out, out_row, start, start_row, floor, a, offsets, a_row, a_step, b, b_row, b_step, rows, depth = arguments
+        out, start, a, b = (builder.inttoptr(value, self.element.as_pointer()) for value in (out, start, a, b))
+        offsets, zero = builder.inttoptr(offsets, index.as_pointer()), ir.Constant(index, 0)
         a_rows = [
             builder.gep(a, [builder.load(builder.gep(offsets, [ir.Constant(index, m)]))]) for m in range(self.height)
         ]
-        out_rows, start_rows = self._rows(out, out_at, out_row), self._rows(start, start_at, start_row)
+        out_rows, start_rows = self._rows(out, out_row), self._rows(start, start_row)
         begin = [[self._load_vector(row, v) for v in range(self.vectors)] for row in start_rows]
         before = builder.block
         row_loop = builder.append_basic_block("rows")
@@ -132,21 +131,10 @@ class _TileWriter:
                 least = builder.select(builder.fcmp_ordered("<", value, floors), floors, value)  # a NaN stays one
                 builder.store(least, self._vector_pointer(place, v), align=self._alignment())
 
-    def _unpacked(self, position: int, group: Any) -> Any:
-        """Return a tuple's members, pointers to the data in the place of arrays."""
-        kinds, values = self.signature.args[position], cgutils.unpack_tuple(self.builder, group)
-        return [
-            self.context.make_array(kind)(self.context, self.builder, value).data
-            if isinstance(kind, types.Array)
-            else self.context.cast(self.builder, value, kind, types.intp)
-            for kind, value in zip(kinds, values, strict=True)
-        ]
-
-    def _rows(self, pointer: Any, at: Any, step: Any) -> list:
+    def _rows(self, pointer: Any, step: Any) -> list:
         """Return pointers to the rows of the tile."""
         builder, index = self.builder, ir.IntType(64)
-        places = [builder.add(at, builder.mul(step, ir.Constant(index, m))) for m in range(self.height)]
-        return [builder.gep(pointer, [place]) for place in places]
+        return [builder.gep(pointer, [builder.mul(step, ir.Constant(index, m))]) for m in range(self.height)]
 
     def _phis(self, block: Any, values: Any) -> list:
         phis = [[self.builder.phi(self.vector) for _ in row] for row in values]

@@ -76,6 +76,17 @@ def zeros_of(context, array):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
+def address(context, array, index):  # type: ignore[no-untyped-def]
+    """Return where array[index] stands in memory, as a number. The array must outlive its use."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        return builder.ptrtoint(builder.gep(data, [arguments[1]]), context.get_value_type(types.intp))
+
+    return types.intp(array, types.intp), generate
+
+
+@intrinsic
 def lanes_of(context, array):  # type: ignore[no-untyped-def]
     """Return how many numbers a vector of the array's type holds."""
     lanes = Vector(array.dtype).lanes
