@@ -158,28 +158,33 @@ def weights(  # type: ignore[no-untyped-def]
     depth, row = window.kh * window.kw * window.channels, window.width * window.channels
     frame = np.zeros(window.height * row, dtype=x.dtype)
     inside = frame[window.top * row :]
-    gradient, total, lowest = wide_dy.reshape(-1), sums.reshape(-1), x.dtype.type(-np.inf)
+    wide, own, total, lowest = wide_dy.reshape(-1), z.reshape(-1), sums.reshape(-1), x.dtype.type(-np.inf)
     a_row, a_step, zero = stride_h * row, stride_w * window.channels, np.int64(0)  # see product.py
     for n in range(first, last):
         put(x, n, zero, window.left, inside, zero, x.shape[1], window.width, window.channels)
         if relu:
             gradients_before(dy, y, argmax, pool, n, np.int64(1), z)
             if dz.size:
-                copy(z.reshape(-1), zero, dz.reshape(-1), n * z.size, z.size)
-            put(z, zero, zero, zero, gradient, zero, oh, ow, f)
+                copy(own, zero, dz.reshape(-1), n * z.size, z.size)
+        source, image, begin = (z, zero, zero) if relu else (dy, n, n * oh * ow * f)
+        if dy.shape[3] == f:  # whole vectors as they are
+            gradient = source.reshape(-1)
         else:
-            put(dy, n, zero, zero, gradient, zero, oh, ow, f)
-        for position in range(oh * ow):
-            for k in range(0, f, window.lanes):
-                store(db, k, load(db, k) + load(gradient, position * f + k))
+            put(source, image, zero, zero, wide, zero, oh, ow, f)
+            gradient, begin = wide, zero
+        for k in range(0, f, window.lanes):
+            sums_of_k = load(db, k)
+            for position in range(oh * ow):
+                sums_of_k = sums_of_k + load(gradient, begin + position * f + k)
+            store(db, k, sums_of_k)
         f0 = 0
         for vectors in panels:
-            wide, tall = vectors * window.lanes, HEIGHTS[vectors]
+            width, tall = vectors * window.lanes, HEIGHTS[vectors]
             for k in range(0, depth, tall):
                 to, a, offsets = address(total, k * f + f0), address(frame, zero), address(k_offsets, k)
-                b = address(gradient, f0)
+                b = address(gradient, begin + f0)
                 tile(vectors, to, f, to, f, lowest, a, offsets, a_row, a_step, b, ow * f, f, oh, ow)
-            f0 += wide
+            f0 += width
 
 
 class Direct:

@@ -104,14 +104,12 @@ def gradients_before(dy, y, argmax, pool, n, images, dz):  # type: ignore[no-unt
 
     dy, y, argmax : the gradient, the value and (behind pooling) the place of what came out, for all images
     """
-    part, values = dy[n : n + images], y[n : n + images]
+    part, values, before = dy[n : n + images], y[n : n + images], dz[:images]
     if pool.kh:
-        masked = np.empty_like(part)
-        mask(part.reshape(-1), values.reshape(-1), masked.reshape(-1))
-        where = argmax[n : n + images]
-        _max_gradient(masked, where, pool.kh, pool.kw, pool.sh, pool.sw, pool.top, pool.left, dz[:images])
+        where, relu = argmax[n : n + images], np.bool_(True)
+        _max_gradient(part, where, values, relu, pool.kh, pool.kw, pool.sh, pool.sw, pool.top, pool.left, before)
     else:
-        mask(part.reshape(-1), values.reshape(-1), dz[:images].reshape(-1))
+        mask(part.reshape(-1), values.reshape(-1), before.reshape(-1))
 
 
 @njit(nogil=True)

@@ -9,6 +9,7 @@ from numba import njit
 from minicnn.backend import Array, in_threads, plain_body
 from minicnn.geometry import PaddingLike, PairLike, pool_windows
 from minicnn.kernels.numba.memory import channels_first, channels_last, is_float
+from minicnn.kernels.numba.vector import lanes_of, load, load_bytes, store, where_equal, where_positive
 
 BYTE = 256
 """Pixels of a window whose positions fit into one byte."""
@@ -45,7 +46,11 @@ def max_pool2d_backward(
     n, c, h, w = shape
     last_dy, last_argmax = channels_last(dy), channels_last(argmax.astype(np.uint8, copy=False))
     dx = np.empty((n, h, w, c), dtype=dy.dtype)
-    in_threads(lambda a, b: _max_gradient(last_dy[a:b], last_argmax[a:b], *geometry, dx[a:b]), n, cost=h * w * c)
+
+    def work(a: int, b: int) -> None:
+        _max_gradient(last_dy[a:b], last_argmax[a:b], last_dy[a:b], False, *geometry, dx[a:b])
+
+    in_threads(work, n, cost=h * w * c)
     return channels_first(dx)
 
 
@@ -114,25 +119,41 @@ def _max_of_four(x, y, argmax):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _max_gradient(dy, argmax, kh, kw, sh, sw, top, left, dx):  # type: ignore[no-untyped-def]
+def _max_gradient(dy, argmax, y, relu, kh, kw, sh, sw, top, left, dx):  # type: ignore[no-untyped-def]
+    """dx from dy; with `relu`, what is not positive in y (the maxima, after ReLU) gives nothing."""
     images, h, w, channels = dx.shape
     _, oh, ow, _ = dy.shape
+    lanes, target, gradients, where, values = (
+        lanes_of(dx),
+        dx.reshape(-1),
+        dy.reshape(-1),
+        argmax.reshape(-1),
+        y.reshape(-1),
+    )
     overlap = sh < kh or sw < kw
     all_covered = sh == kh and sw == kw and oh * sh - top >= h and ow * sw - left >= w
+    whole = channels - channels % lanes
+    if overlap or not all_covered:
+        for i in range(target.size):
+            target[i] = 0
     for n in range(images):
-        if not all_covered:
-            dx[n] = 0
         for i in range(oh):
             for j in range(ow):
-                i0, j0 = i * sh - top, j * sw - left
-                gradient, where = dy[n, i, j], argmax[n, i, j]
-                for p in range(max(0, -i0), min(kh, h - i0)):
-                    for q in range(max(0, -j0), min(kw, w - j0)):
-                        k = np.uint8(p * kw + q)
-                        pixel = dx[n, i0 + p, j0 + q]
-                        if overlap:
-                            for c in range(channels):
-                                pixel[c] += gradient[c] if where[c] == k else 0
-                        else:
-                            for c in range(channels):
-                                pixel[c] = gradient[c] if where[c] == k else 0
+                i0, j0, at = i * sh - top, j * sw - left, ((n * oh + i) * ow + j) * channels
+                p0, p1, q0, q1 = max(0, -i0), min(kh, h - i0), max(0, -j0), min(kw, w - j0)
+                for c in range(0, whole, lanes):
+                    gradient, position = load(gradients, at + c), load_bytes(where, at + c, target)
+                    if relu:
+                        gradient = where_positive(load(values, at + c), gradient)
+                    for p in range(p0, p1):
+                        for q in range(q0, q1):
+                            to = ((n * h + i0 + p) * w + j0 + q) * channels + c
+                            v = where_equal(position, p * kw + q, gradient)
+                            store(target, to, load(target, to) + v if overlap else v)
+                for c in range(whole, channels):
+                    gradient = gradients[at + c] if values[at + c] > 0 or not relu else 0
+                    for p in range(p0, p1):
+                        for q in range(q0, q1):
+                            to = ((n * h + i0 + p) * w + j0 + q) * channels + c
+                            v = gradient if where[at + c] == p * kw + q else 0
+                            target[to] = target[to] + v if overlap else v

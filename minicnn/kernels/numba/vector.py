@@ -105,6 +105,33 @@ def where_positive(context, condition, vector):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
+def load_bytes(context, array, index, like):  # type: ignore[no-untyped-def]
+    """Return bytes from array[index] on as numbers of the type of `like`, as many as a vector of them holds."""
+    kind = Vector(like.dtype)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        few = ir.VectorType(ir.IntType(8), kind.lanes)
+        pointer = builder.bitcast(builder.gep(data, [arguments[1]]), few.as_pointer())
+        return builder.uitofp(builder.load(pointer, align=1), context.get_value_type(kind))
+
+    return kind(array, types.intp, like), generate
+
+
+@intrinsic
+def where_equal(context, numbers, number, vector):  # type: ignore[no-untyped-def]
+    """Return the vector's lanes where the other's are that number, and 0 elsewhere."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = arguments[2].type
+        wanted = spread(builder, context.cast(builder, arguments[1], signature.args[1], vector.dtype), kind)
+        same = builder.fcmp_ordered("==", arguments[0], wanted)
+        return builder.select(same, arguments[2], ir.Constant(kind, None))
+
+    return vector(numbers, number, vector), generate
+
+
+@intrinsic
 def positive_part(context, vector):  # type: ignore[no-untyped-def]
     """Return max(v, 0) in every lane; a NaN stays one."""
 
