@@ -167,7 +167,7 @@ def algorithm_of(monkeypatch, dtype, **geometry):
     names = []
     chosen = conv._algorithm
     monkeypatch.setattr(conv, "_algorithm", lambda *a, **k: names.append(chosen(*a, **k)) or names[-1])
-    x = np.ones((2, geometry.pop("channels", 16), 8, 8), dtype)
+    x = np.ones((4, geometry.pop("channels", 16), 8, 8), dtype)
     w = np.ones((16, x.shape[1] // geometry.get("groups", 1), *geometry.pop("kernel", (3, 3))), dtype)
     ops.conv2d_forward(x, w, None, padding=1, **geometry)
     return names[0].name

@@ -21,6 +21,9 @@ from minicnn.kernels.numba.setup import Geometry
 from minicnn.kernels.numba.transforms import ALPHA, PLANES
 from minicnn.kernels.numba.winograd import Winograd
 
+MANY_TILES = 16
+"""Fewer do not repay the transformation of the kernels."""
+
 
 @functools.lru_cache(maxsize=512)
 def algorithm_for(geometry: Geometry, name: str, threads: int) -> Any:
@@ -37,7 +40,7 @@ def algorithm_for(geometry: Geometry, name: str, threads: int) -> Any:
     if name == "winograd" and problem:
         raise ArgumentError(f'algorithm="winograd" {problem}; "direct" and "im2col" do any convolution')
     if name == "direct" or problem or (name == "auto" and not winograd_pays(geometry)):
-        return Direct(geometry)
+        return Direct(geometry, threads)
     return Winograd(geometry, threads)
 
 
@@ -54,8 +57,9 @@ def winograd_pays(geometry: Geometry) -> bool:
     """Return whether Winograd's way is exact enough and faster: enough channels, and tiles that fill the image."""
     (oh, ow), r = geometry.out, geometry.kernel[0]
     m = ALPHA + 1 - r
-    share = PLANES * -(-oh // m) * -(-ow // m) / (oh * ow * r * r)
-    return geometry.dtype == "float32" and min(geometry.c, geometry.f) >= 16 and share <= 0.6
+    tiles = -(-oh // m) * -(-ow // m)
+    share, many = PLANES * tiles / (oh * ow * r * r), geometry.n * tiles >= MANY_TILES
+    return geometry.dtype == "float32" and min(geometry.c, geometry.f) >= 16 and share <= 0.6 and many
 
 
 class Grouped:

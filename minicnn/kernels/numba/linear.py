@@ -42,7 +42,11 @@ def linear_backward(dy: Array, x: Array, w: Array) -> tuple[Array, Array, Array]
 
 def _supported(x: Array, w: Array) -> bool:
     fits = x.ndim == w.ndim == 2 and x.shape[1] == w.shape[1] and is_float(x, w)
-    return fits and x.size * len(w) > SMALL
+    return fits and x.size * len(w) > SMALL and len(x) >= FEW
+
+
+FEW = 16
+"""Rows of x that do not repay laying down the weights in panels."""
 
 
 class Layout(NamedTuple):
