@@ -1,8 +1,8 @@
 """A few Python threads over kernels that release the interpreter's lock.
 
 Numba's own threading layers abort when two Python threads enter them, or cannot follow a fork. Plain threads have
-neither fault. The work is cut into as many equal parts as there are threads, always at the same places, so the result
-does not depend on which thread was faster, and is the same to the bit from run to run.
+neither fault. For a number of threads the work is always cut at the same places, and results are put together in the
+order of the parts. So they do not depend on which thread was faster, and are the same to the bit from run to run.
 """
 
 import os
@@ -12,7 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from minicnn.errors import whole_number
 
 ENOUGH = 1 << 17
-"""Operations for a thread; with fewer, waking it costs more than it brings."""
+"""Operations for a part; with fewer, waking a thread for it costs more than it brings."""
+PARTS = 4
+"""For each thread, where it does not matter into how many the work is cut."""
 
 _pool: ThreadPoolExecutor | None = None
 _count: int | None = None
@@ -47,23 +49,43 @@ def usable_processors(cpu_max: str = "/sys/fs/cgroup/cpu.max") -> int:
 
 
 def in_threads(work: Callable[[int, int], object], count: int, *, cost: int = ENOUGH) -> list:
-    """Call work(first, last) for equal parts of range(count), each with enough to do; return the results in order.
+    """Call work(first, last) for parts of range(count), each with enough to do; return the results in order.
+
+    There are a few parts for each thread, and who is done with one takes the next: a thread that wakes up late, or
+    whose processor is slow, does fewer of them.
 
     cost : about how many simple operations, such as multiply-adds of numbers, one of `count` takes
     """
-    return run_parts(work, parts_of(count, cost=cost))
+    threads = get_num_threads()
+    if threads == 1 or count * cost < 2 * ENOUGH:  # by far the most calls are short
+        return [work(0, count)]
+    return run_parts(work, _cut(count, min(PARTS * threads, count, count * cost // ENOUGH)))
 
 
 def parts_of(count: int, *, cost: int = ENOUGH) -> list[tuple[int, int]]:
     """Cut range(count) into parts (first, last), one for every thread that has enough to do."""
-    parts = max(1, min(get_num_threads(), count, count * cost // ENOUGH))
+    return _cut(count, max(1, min(get_num_threads(), count, count * cost // ENOUGH)))
+
+
+def _cut(count: int, parts: int) -> list[tuple[int, int]]:
     return [(count * i // parts, count * (i + 1) // parts) for i in range(parts)]
 
 
 def run_parts(work: Callable[[int, int], object], parts: list[tuple[int, int]]) -> list:
-    """Call work(first, last) for every part, each in a thread of its own; return the results in order."""
-    others = [_threads().submit(work, first, last) for first, last in parts[1:]]
-    return [work(*parts[0]), *(other.result() for other in others)]
+    """Call work(first, last) for every part, in as many threads as there are; return the results in order."""
+    results: list = [None] * len(parts)
+    waiting = iter(enumerate(parts))  # shared: the interpreter's lock sees to it that each part is taken once
+
+    def take() -> None:
+        for i, part in waiting:
+            results[i] = work(*part)
+
+    others = [_threads().submit(take) for _ in range(min(get_num_threads(), len(parts)) - 1)]
+    take()
+    for other in others:
+        if not other.cancel():  # one that has not even woken up is not needed any more
+            other.result()
+    return results
 
 
 def _threads() -> ThreadPoolExecutor:

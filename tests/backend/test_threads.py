@@ -28,13 +28,37 @@ def test_parts_cover_the_range_in_order(count, work):
     mc.set_num_threads(count)
     parts = threads.in_threads(lambda first, last: list(range(first, last)), work)
     assert list(itertools.chain(*parts)) == list(range(work))
+    assert len(parts) == (1 if count == 1 or work < 2 else min(threads.PARTS * count, work))
+    parts = threads.parts_of(work)
+    assert [i for first, last in parts for i in range(first, last)] == list(range(work))
     assert len(parts) == max(1, min(count, work))
 
 
 @pytest.mark.parametrize(("cost", "parts"), [(0, 1), (threads.ENOUGH // 50 + 1, 2), (threads.ENOUGH, 4)])
 def test_every_part_has_enough_to_do(cost, parts):
     mc.set_num_threads(4)
-    assert threads.in_threads(lambda first, last: last - first, 100, cost=cost) == [100 // parts] * parts
+    assert threads.parts_of(100, cost=cost) == [(i * 100 // parts, (i + 1) * 100 // parts) for i in range(parts)]
+    finer = parts if parts < 4 else 4 * threads.PARTS
+    assert len(threads.in_threads(lambda first, last: None, 100, cost=cost)) == finer
+
+
+def test_a_thread_that_is_held_up_leaves_its_parts_to_the_others():
+    mc.set_num_threads(2)
+    held, done = threading.Event(), []
+
+    def work(first, last):
+        if threading.current_thread() is not threading.main_thread():
+            held.wait(timeout=10)
+        elif first:
+            done.append(first)
+            if len(done) == 6:  # of eight parts, one is the main thread's first, and the other thread holds another
+                held.set()
+        return first
+
+    threads.run_parts(lambda first, last: None, [(0, 1), (1, 2)])  # the other thread is awake
+    parts = [(i, i + 1) for i in range(8)]
+    assert threads.run_parts(work, parts) == list(range(8))
+    assert len(done) >= 6
 
 
 def test_an_error_in_a_thread_reaches_the_caller():

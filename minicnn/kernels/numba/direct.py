@@ -31,7 +31,7 @@ from minicnn.kernels.numba.setup import NO_IMAGES, Geometry, Order, filled_up, p
 from minicnn.kernels.numba.tile import MAX_VECTORS
 from minicnn.kernels.numba.vector import VECTOR_BYTES, address, load, store
 
-FRAMES = 1 << 17
+FRAMES = 1 << 15
 """Bytes of images that go through a convolution together."""
 
 
