@@ -12,7 +12,7 @@ from minicnn.backend.backends import (
 )
 from minicnn.backend.compiling import Compilation
 from minicnn.backend.keys import CounterRng, Key, default_rng, seed
-from minicnn.backend.slots import Slot, plain_body, plug, slot, slots
+from minicnn.backend.slots import Slot, dispatch_state, plain_body, plug, slot, slots
 from minicnn.backend.threads import get_num_threads, in_threads, parts_of, run_parts, set_num_threads
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "backend_of",
     "backend_problem",
     "default_rng",
+    "dispatch_state",
     "get_backend",
     "get_num_threads",
     "in_threads",

@@ -149,6 +149,11 @@ class Slot:
         return _slot_named, (self.name,)
 
 
+def dispatch_state(*arrays: Any) -> tuple[Mapping[str, Callable], Backend]:
+    """Return what decides which fillings run for these arrays: the functions plugged in, and the backend."""
+    return _plugged.get(), backend_of(*arrays)
+
+
 def slot(returns: str, *, uses: tuple[str, ...] = ()) -> Callable[[Callable], Slot]:
     """Make a plain body the specification of a replaceable operation; `returns` names its results: "dx, dw, db"."""
     names = tuple(name.strip() for name in returns.split(","))

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from minicnn import ops
-from minicnn.backend import Array
+from minicnn.backend import Array, dispatch_state
 from minicnn.errors import MinicnnError
 from minicnn.nn.activation import ReLU
 from minicnn.nn.conv import Conv2d
@@ -164,10 +164,13 @@ class Plan:
 
     def _state(self, x: Array) -> list:
         """Everything that decides which layers may run together."""
-        kinds = [(layer._hooks, "forward" in vars(layer), "backward" in vars(layer)) for layer in self.layers.values()]
-        methods = [(kind.forward, kind.backward) for kind in _OWN_METHODS]
-        kernels = [operation.has_kernel(x) for _, _, operation in PATTERNS]
-        return [kinds, methods, kernels]
+        state: list[Any] = [dispatch_state(x)]
+        for layer in self.layers.values():
+            own = vars(layer)
+            state += [layer._hooks, "forward" in own, "backward" in own]
+        for kind in _OWN_METHODS:
+            state += [kind.forward, kind.backward]
+        return state
 
 
 def _fits(row: list[Layer], kinds: tuple, operation: Any, x: Array) -> bool:

@@ -5,11 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.backend import Array, parts_of, run_parts
+from minicnn.backend import Array, in_threads
 from minicnn.kernels.numba.memory import flat, laid_as
 
 PASS = 4
 """The cost of reading and writing a number, in multiply-adds."""
+SHORT = 1 << 15
+"""Numbers that are not worth a second thread."""
 
 
 def one_pass(loop: Callable, arrays: tuple[Array, ...], out: Array, *scalars: Any) -> np.ndarray:
@@ -26,8 +28,8 @@ def one_pass(loop: Callable, arrays: tuple[Array, ...], out: Array, *scalars: An
 
 def pass_over(loop: Callable, flats: list[np.ndarray], *scalars: Any) -> None:
     """Call loop(*flats, *scalars), in every thread on a stretch of the flat arrays where there is enough to do."""
-    parts = parts_of(flats[0].size, cost=PASS)
-    if len(parts) == 1:
+    size = flats[0].size
+    if size < SHORT:
         loop(*flats, *scalars)  # by far the most calls are short: what is not needed is not done
     else:
-        run_parts(lambda first, last: loop(*[whole[first:last] for whole in flats], *scalars), parts)
+        in_threads(lambda first, last: loop(*[whole[first:last] for whole in flats], *scalars), size, cost=PASS)
