@@ -6,8 +6,9 @@ order of the parts. So they do not depend on which thread was faster, and are th
 """
 
 import os
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 from minicnn.errors import whole_number
 
@@ -74,17 +75,25 @@ def _cut(count: int, parts: int) -> list[tuple[int, int]]:
 def run_parts(work: Callable[[int, int], object], parts: list[tuple[int, int]]) -> list:
     """Call work(first, last) for every part, in as many threads as there are; return the results in order."""
     results: list = [None] * len(parts)
-    waiting = iter(enumerate(parts))  # shared: the interpreter's lock sees to it that each part is taken once
+    waiting = deque(enumerate(parts))  # shared: a deque gives each part away once
 
     def take() -> None:
-        for i, part in waiting:
+        while waiting:
+            try:
+                i, part = waiting.popleft()
+            except IndexError:  # another thread took the last one
+                return
             results[i] = work(*part)
 
     others = [_threads().submit(take) for _ in range(min(get_num_threads(), len(parts)) - 1)]
-    take()
-    for other in others:
-        if not other.cancel():  # one that has not even woken up is not needed any more
-            other.result()
+    try:
+        take()
+    finally:  # nobody may go on writing when this returns, or raises
+        waiting.clear()
+        running = [other for other in others if not other.cancel()]  # who has not even woken up is not needed
+        wait(running)
+    for other in running:
+        other.result()
     return results
 
 

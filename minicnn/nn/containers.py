@@ -9,7 +9,7 @@ from typing import overload
 
 from minicnn.backend import Array, array_module
 from minicnn.errors import ArgumentError, MinicnnError, ShapeError
-from minicnn.nn.fusion import Plan
+from minicnn.nn.fusion import Fused, Plan
 from minicnn.nn.layer import Layer
 
 
@@ -52,16 +52,28 @@ class Sequential(Layer):
 
     def forward(self, x: Array) -> Array:
         """Run x through the layers in order; where a kernel does neighbours together, in one step (see `fusion.py`)."""
-        if self._plan is None or not self._plan.holds(self.layers, x):
-            self._plan = Plan(self.layers, x)
-        for name, step in self._plan.steps:
-            x = _run(self, name, step, x)
+        plan = self._plan
+        if plan is None or not plan.holds(self.layers, x):
+            plan = self._plan = Plan(self.layers, x)
+        for names, step in plan.steps:
+            y = step.forward(x) if step else None
+            if y is None:
+                for name in names:
+                    x = _run(self, name, self.layers[name], x)
+            else:
+                x = y
         return x
 
     def backward(self, dy: Array) -> Array:
         """Run dy through the layers in reverse."""
-        for name, step in reversed(self._plan.steps if self._plan else list(self.layers.items())):
-            dy = _back(self, name, step, dy)
+        plan = self._plan
+        known = plan is not None and plan.is_of(self.layers)
+        for names, step in reversed(plan.steps if plan and known else [([name], None) for name in self.layers]):
+            if step and step.goes_back(dy):
+                dy = _back(self, names[0], step, dy)
+            else:
+                for name in reversed(names):
+                    dy = _back(self, name, self.layers[name], dy)
         return dy
 
     def first_layers(self) -> list[Layer]:
@@ -203,11 +215,11 @@ def _run(container: Layer, name: str, layer: Layer, x: Array) -> Array:
         raise
 
 
-def _back(container: Layer, name: str, layer: Layer, dy: Array) -> Array:
-    """Go back through a layer; an error on the way says where in the network it was."""
+def _back(container: Layer, name: str, layer: Layer | Fused, dy: Array) -> Array:
+    """Go back through a layer, or a step of several; an error on the way says where in the network it was."""
     try:
         dx = layer.backward(dy)
-        if dx is None and layer.need_dx:
+        if dx is None and isinstance(layer, Layer) and layer.need_dx:
             raise ArgumentError(f"{layer!r}: backward returned None; is a return missing?")
         return dx
     except MinicnnError as error:

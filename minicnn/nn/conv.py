@@ -38,9 +38,11 @@ class Conv2d(Layer):
         Where the random numbers come from; by default a stream of its own under `mc.seed`.
     algorithm : str
         How it is computed: "auto", "im2col", "direct" or "winograd", as `ops.conv2d_forward` has it.
+        "auto" takes Winograd's for float32, 3 x 3 or 5 x 5 and 16 channels or more on the backend "numba"; it rounds a
+        few times more, over tiles of outputs at a time, so that an infinity makes NaN of its neighbours.
     """
 
-    _case: tuple = ()
+    _known_case: tuple[tuple, dict, Pair] = ((), {}, (0, 0))
 
     def __init__(
         self,
@@ -108,20 +110,24 @@ class Conv2d(Layer):
 
     def options(self, x: Array) -> dict:
         """Return what the operation is told: stride and dilation as pairs, padding too unless it is lopsided."""
-        case = x.shape[2:], self.stride, self.padding, self.dilation, self.groups, self.algorithm
-        if case != self._case:  # it is nearly always that of the last time
-            size, geometry = x.shape[2:], {"stride": self.stride, "dilation": self.dilation}
-            padding = settle_padding(self.padding, size=size, kernel=self.kernel_size, **geometry)
-            _, self._output_size = conv_windows(x.shape, self.kernel_size, self.stride, self.padding, self.dilation)
-            chosen = {} if self.algorithm == "auto" else {"algorithm": self.algorithm}
-            self._options = {**geometry, "padding": padding, "groups": self.groups, **chosen}
-            self._case = case
-        return self._options
+        return dict(self._case(x)[1])
 
     def output_size(self, x: Array) -> Pair:
         """Return (oh, ow)."""
-        self.options(x)
-        return self._output_size
+        return self._case(x)[2]
+
+    def _case(self, x: Array) -> tuple[tuple, dict, Pair]:
+        """Return what an image size comes to: it is nearly always that of the last time, and then known already."""
+        size, kernel = x.shape[2:], self.kernel_size
+        key = size, kernel, self.stride, self.padding, self.dilation, self.groups, self.algorithm
+        known = self._known_case
+        if known[0] != key:
+            geometry = {"stride": self.stride, "dilation": self.dilation}
+            padding = settle_padding(self.padding, size=size, kernel=kernel, **geometry)
+            _, out = conv_windows(x.shape, kernel, self.stride, self.padding, self.dilation)
+            chosen = {} if self.algorithm == "auto" else {"algorithm": self.algorithm}
+            known = self._known_case = key, {**geometry, "padding": padding, "groups": self.groups, **chosen}, out
+        return known
 
     def __repr__(self) -> str:
         options = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "groups": 1}

@@ -1,10 +1,9 @@
 """Neighbours that run as one step: convolution, ReLU and max pooling; convolution and ReLU; batch norm and ReLU.
 
-Nothing of this shows from outside. A fused step leaves in every layer's `saved` what the layer itself would have left
-there (or the means to compute it, where the numbers were never written to memory), so each layer can go back alone. It
-is taken only where a kernel is there for it, and never where somebody looks between: not with a hook on one of the
-layers, not with a function plugged into one of the operations, not with a subclass or a layer whose methods were
-replaced.
+Nothing of this shows from outside. A step leaves in every layer's `saved` what the layer itself would have left there
+(or the means to compute it, where the numbers were never written to memory), so each layer can go back alone. A step is
+taken only where a kernel is there for it, and never where somebody looks between: not with a hook on one of the layers,
+not with a function plugged into one of the operations, not with a subclass or a layer whose methods were replaced.
 """
 
 from collections.abc import Mapping
@@ -21,98 +20,88 @@ from minicnn.nn.norm import BatchNorm2d
 from minicnn.nn.pool import MaxPool2d
 
 
-class Fused(Layer):
+class Fused:
     """A step made of neighbouring layers. Those are the ones that own and remember everything."""
 
-    operation: Any
-    """The slot of the backward pass."""
+    kinds: tuple[Any, ...]
+    """The layers that stand side by side."""
+    forwards: Any
+    backwards: Any
+    """The operations whose kernels do it."""
 
-    def __init__(self, *layers: Any) -> None:
+    def __init__(self, names: list[str], layers: list[Any]) -> None:
+        self.names = names
         self.layers = layers
         self.left: list[Any] = []
 
-    def forward(self, x: Array) -> Array:
-        """Run the layers together; if something is wrong, one by one, so that it is said by whoever knows."""
+    def forward(self, x: Array) -> Array | None:
+        """Return what the layers together make of x; None if something is wrong with it, for the layers to say what."""
         try:
-            y = self.forward_together(x)
+            y, saved = self._forward(x)
         except MinicnnError:
-            return self._one_by_one(x)
-        self.left = [layer._saved for layer in self.layers]
+            return None
+        for layer, value in zip(self.layers, saved, strict=True):
+            layer.saved = value
+        self.left = [*saved, y]
         return y
 
+    def goes_back(self, dy: Array) -> bool:
+        """Return whether the layers went forwards together the last time, and nothing has changed since."""
+        return (
+            len(self.left) > len(self.layers)
+            and all(layer._saved is left for layer, left in zip(self.layers, self.left, strict=False))
+            and all(map(is_plain, self.layers, self.kinds))
+            and self.backwards.has_kernel(dy)
+        )
+
+    def _forward(self, x: Array) -> tuple[Array, tuple]:
+        """Return the last layer's output, and what each layer is to remember."""
+        raise NotImplementedError
+
     def backward(self, dy: Array) -> Array:
-        """Go back together if that is how the layers went forwards the last time, else one by one."""
-        same = all(layer._saved is left for layer, left in zip(self.layers, self.left, strict=False))
-        if self.left and same and self.operation.has_kernel(dy):
-            return self.backward_together(dy)
-        for layer in reversed(self.layers):
-            dy = layer.backward(dy)
-        return dy
-
-    @property
-    def need_dx(self) -> bool:  # type: ignore[override]
-        """Whether anybody needs the gradient of what goes into the first layer."""
-        return self.layers[0].need_dx
-
-    def forward_together(self, x: Array) -> Array:
-        """Compute the last layer's output, and leave in every layer what it would have saved."""
+        """Return dx, and add to the gradients of the first layer's parameters."""
         raise NotImplementedError
-
-    def backward_together(self, dy: Array) -> Array:
-        """Compute dx, and add to the gradients of the first layer's parameters."""
-        raise NotImplementedError
-
-    def _one_by_one(self, x: Array) -> Array:
-        self.left = []
-        for layer in self.layers:
-            x = layer(x)
-        return x
 
 
 class ConvReLU(Fused):
     """Conv2d and ReLU."""
 
-    operation = ops.conv2d_relu_backward
+    kinds, forwards, backwards = (Conv2d, ReLU), ops.conv2d_relu_forward, ops.conv2d_relu_backward
 
-    def forward_together(self, x: Array) -> Array:
-        """x -> y"""
-        conv, relu = self.layers
-        weight, bias, options = conv_arguments(conv, x)
+    def _forward(self, x: Array) -> tuple[Array, tuple]:
+        weight, bias, options = _conv_arguments(self.layers[0], x)
         y = ops.conv2d_relu_forward(x, weight, bias, **options)
-        conv.saved, relu.saved = x, y
-        return y
+        return y, (x, y)
 
-    def backward_together(self, dy: Array) -> Array:
+    def backward(self, dy: Array) -> Array:
         """dy -> dx"""
-        conv, relu = self.layers
-        x = conv.saved
-        weight, _, options = conv_arguments(conv, x)
-        gradients = ops.conv2d_relu_backward(dy, relu.saved, x, weight, **options, need_dx=conv.need_dx)
-        return conv.add_grads(*gradients)
+        conv, _ = self.layers
+        x, y, _ = self.left
+        weight, _, options = _conv_arguments(conv, x)
+        return conv.add_grads(*ops.conv2d_relu_backward(dy, y, x, weight, **options, need_dx=conv.need_dx))
 
 
 class ConvReLUMaxPool(Fused):
     """Conv2d, ReLU and MaxPool2d. What goes into the pooling is never written to memory."""
 
-    operation = ops.conv2d_relu_max_pool2d_backward
+    kinds = (Conv2d, ReLU, MaxPool2d)
+    forwards, backwards = ops.conv2d_relu_max_pool2d_forward, ops.conv2d_relu_max_pool2d_backward
 
-    def forward_together(self, x: Array) -> Array:
-        """x -> y"""
-        conv, relu, pool = self.layers
-        weight, bias, options = conv_arguments(conv, x)
-        self.y, argmax = ops.conv2d_relu_max_pool2d_forward(x, weight, bias, **options, **_pool_options(pool))
-        conv.saved = x
-        relu.saved = Deferred(lambda: ops.relu_forward(ops.conv2d_forward(x, weight, bias, **options)))
-        pool.saved = argmax, (len(x), len(weight), *conv.output_size(x))
-        return self.y
+    def _forward(self, x: Array) -> tuple[Array, tuple]:
+        conv, _, pool = self.layers
+        weight, bias, options = _conv_arguments(conv, x)
+        y, argmax = ops.conv2d_relu_max_pool2d_forward(x, weight, bias, **options, **_pool_options(pool))
+        # An optimizer may write to the weights before anybody asks for what ReLU made.
+        between = Deferred(_conv_relu, x, weight.copy(), None if bias is None else bias.copy(), options)
+        return y, (x, between, (argmax, (len(x), len(weight), *conv.output_size(x))))
 
-    def backward_together(self, dy: Array) -> Array:
+    def backward(self, dy: Array) -> Array:
         """dy -> dx"""
         conv, _, pool = self.layers
-        x, (argmax, _) = conv.saved, pool.saved
-        weight, _, options = conv_arguments(conv, x)
+        x, _, (argmax, _), y = self.left
+        weight, _, options = _conv_arguments(conv, x)
         gradients = ops.conv2d_relu_max_pool2d_backward(
-            dy, self.y, argmax, x, weight, **options, **_pool_options(pool), need_dx=conv.need_dx
+            dy, y, argmax, x, weight, **options, **_pool_options(pool), need_dx=conv.need_dx
         )
         return conv.add_grads(*gradients)
 
@@ -120,52 +109,57 @@ class ConvReLUMaxPool(Fused):
 class BatchNormReLU(Fused):
     """BatchNorm2d and ReLU."""
 
-    def forward_together(self, x: Array) -> Array:
-        """x -> y"""
-        norm, relu = self.layers
-        relu.saved = norm.normalise(x, ops.batch_norm_relu_forward, ops.batch_norm_inference_relu_forward)
-        self.operation = ops.batch_norm_relu_backward if norm.training else ops.batch_norm_inference_relu_backward
-        return relu.saved
+    kinds, forwards, backwards = (BatchNorm2d, ReLU), ops.batch_norm_relu_forward, ops.batch_norm_relu_backward
 
-    def backward_together(self, dy: Array) -> Array:
+    def _forward(self, x: Array) -> tuple[Array, tuple]:
+        norm, _ = self.layers
+        y, saved = norm.normalise(x, ops.batch_norm_relu_forward, ops.batch_norm_inference_relu_forward)
+        return y, (saved, y)
+
+    def goes_back(self, dy: Array) -> bool:
+        """By the batch's own statistics; for given ones there is no kernel."""
+        return super().goes_back(dy) and self.left[0].of_the_batch
+
+    def backward(self, dy: Array) -> Array:
         """dy -> dx"""
-        norm, relu = self.layers
-        x, mean, inv_std, _ = norm.saved
-        return norm.add_grads(*self.operation(dy, relu.saved, x, norm.weight.data, mean, inv_std))
+        norm, _ = self.layers
+        saved, y, _ = self.left
+        gradients = ops.batch_norm_relu_backward(dy, y, saved.x, norm.weight.data, saved.mean, saved.inv_std)
+        return norm.add_grads(*gradients)
 
 
-PATTERNS = (
-    ((Conv2d, ReLU, MaxPool2d), ConvReLUMaxPool, ops.conv2d_relu_max_pool2d_forward),
-    ((Conv2d, ReLU), ConvReLU, ops.conv2d_relu_forward),
-    ((BatchNorm2d, ReLU), BatchNormReLU, ops.batch_norm_relu_forward),
-)
-"""Layers in a row, the step that they become, and the operation whose kernel does it; the longest come first."""
+STEPS = (ConvReLUMaxPool, ConvReLU, BatchNormReLU)
+"""The longest come first."""
 
-_OWN_METHODS: dict[Any, tuple] = {kind: (kind.forward, kind.backward) for kinds, *_ in PATTERNS for kind in kinds}
+_OWN_METHODS: dict[Any, tuple] = {kind: (kind.forward, kind.backward) for step in STEPS for kind in step.kinds}
 
 
 class Plan:
-    """How a chain runs: its layers in order, those that can run together as one step."""
+    """How a chain runs: stretches of its layers, each as one fused step or, where `fused` is None, a layer alone."""
 
     def __init__(self, layers: Mapping[str, Layer], x: Array) -> None:
-        self.layers = dict(layers)
+        self.layers = list(layers.items())
         self.state = self._state(x)
-        self.steps: list[tuple[str, Layer]] = []
+        self.steps: list[tuple[list[str], Fused | None]] = []
         names, row = list(layers), list(layers.values())
         while row:
-            step = next((make(*row[: len(kinds)]) for kinds, make, op in PATTERNS if _fits(row, kinds, op, x)), row[0])
-            count = len(step.layers) if isinstance(step, Fused) else 1
-            self.steps.append((names[0], step))
+            step = next((step for step in STEPS if _begins_with(row, step.kinds) and step.forwards.has_kernel(x)), None)
+            count = len(step.kinds) if step else 1
+            self.steps.append((names[:count], step(names[:count], row[:count]) if step else None))
             names, row = names[count:], row[count:]
+
+    def is_of(self, layers: Mapping[str, Layer]) -> bool:
+        """Return whether these are the layers, in their order."""
+        return self.layers == list(layers.items())
 
     def holds(self, layers: Mapping[str, Layer], x: Array) -> bool:
         """Return whether the chain would be planned like this today."""
-        return self.layers == layers and self.state == self._state(x)
+        return self.is_of(layers) and self.state == self._state(x)
 
     def _state(self, x: Array) -> list:
         """Everything that decides which layers may run together."""
         state: list[Any] = [dispatch_state(x)]
-        for layer in self.layers.values():
+        for _, layer in self.layers:
             own = vars(layer)
             state += [layer._hooks, "forward" in own, "backward" in own]
         for kind in _OWN_METHODS:
@@ -173,23 +167,19 @@ class Plan:
         return state
 
 
-def _fits(row: list[Layer], kinds: tuple, operation: Any, x: Array) -> bool:
-    """Return whether the row begins with these kinds of layers, as they were written, unobserved, and with a kernel."""
-    return (
-        len(row) >= len(kinds)
-        and all(_is_plain(layer, kind) for layer, kind in zip(row, kinds, strict=False))
-        and operation.has_kernel(x)
-    )
+def _begins_with(row: list[Layer], kinds: tuple) -> bool:
+    return len(row) >= len(kinds) and all(map(is_plain, row, kinds))
 
 
-def _is_plain(layer: Layer, kind: type) -> bool:
+def is_plain(layer: Layer, kind: Any) -> bool:
+    """Return whether a layer is of this kind, as it was written, and unobserved."""
     if type(layer) is not kind or layer._hooks:
         return False
     own = vars(layer)
     return "forward" not in own and "backward" not in own and (kind.forward, kind.backward) == _OWN_METHODS[kind]
 
 
-def conv_arguments(conv: Any, x: Array) -> tuple[Array, Array | None, dict[str, Any]]:
+def _conv_arguments(conv: Any, x: Array) -> tuple[Array, Array | None, dict[str, Any]]:
     """Return the weights, the bias and the options with which a convolutional layer calls its operation."""
     check_input(conv, x, ndim=4, channels=conv.in_channels, like=conv.weight.data)
     return conv.weight.data, conv.bias.data if conv.bias else None, conv.options(x)
@@ -197,3 +187,7 @@ def conv_arguments(conv: Any, x: Array) -> tuple[Array, Array | None, dict[str, 
 
 def _pool_options(pool: Any) -> dict[str, Any]:
     return {"pool_kernel": pool.kernel_size, "pool_stride": pool.stride, "pool_padding": pool.padding}
+
+
+def _conv_relu(x: Array, weight: Array, bias: Array | None, options: dict[str, Any]) -> Array:
+    return ops.relu_forward(ops.conv2d_forward(x, weight, bias, **options))

@@ -13,8 +13,13 @@ class Nothing:
 class Deferred:
     """Stands for what can be computed from other things that were saved, if anybody should ask for it."""
 
-    def __init__(self, compute: Callable[[], Any]) -> None:
-        self.compute = compute
+    def __init__(self, function: Callable, *arguments: Any) -> None:
+        self.function = function
+        self.arguments = arguments
+
+    def compute(self) -> Any:
+        """Return it."""
+        return self.function(*self.arguments)
 
 
 class Remembers:

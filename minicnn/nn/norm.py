@@ -10,6 +10,7 @@ Ioffe and Szegedy, "Batch normalization", 2015, algorithms 1 and 2.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,6 +19,15 @@ from minicnn.backend import Array, array_module, to_backend
 from minicnn.errors import ArgumentError, ShapeError, whole_number
 from minicnn.nn.layer import Layer, check_input
 from minicnn.nn.parameter import Buffer, new_vector
+
+
+class Statistics(NamedTuple):
+    """What a forward pass leaves for the backward pass."""
+
+    x: Array
+    mean: Array
+    inv_std: Array
+    of_the_batch: bool
 
 
 class BatchNorm2d(Layer):
@@ -59,25 +69,24 @@ class BatchNorm2d(Layer):
 
     def forward(self, x: Array) -> Array:
         """Normalise by the batch's statistics in training, by the running ones in evaluation."""
-        return self.normalise(x, ops.batch_norm_forward, ops.batch_norm_inference_forward)
+        y, self.saved = self.normalise(x, ops.batch_norm_forward, ops.batch_norm_inference_forward)
+        return y
 
-    def normalise(self, x: Array, by_batch: Callable, by_given: Callable) -> Array:
-        """Run one of two operations on x, and remember what `backward` needs and the next evaluation."""
+    def normalise(self, x: Array, by_batch: Callable, by_given: Callable) -> tuple[Array, "Statistics"]:
+        """Run one of two operations on x, and remember the batch for evaluation; return y and what to go back with."""
         check_input(self, x, ndim=self.allowed_axes, channels=self.num_features, like=self.weight.data)
         if not self.training:
             mean = self.running_mean.data
             inv_std = 1 / array_module(x).sqrt(self.running_var.data + self.eps)
-            self.saved = x, mean, inv_std, False
-            return by_given(x, self.weight.data, self.bias.data, mean, inv_std)
+            return by_given(x, self.weight.data, self.bias.data, mean, inv_std), Statistics(x, mean, inv_std, False)
         if x.size // self.num_features < 2:
             raise ShapeError(
                 f"{self!r}: in training a channel needs two numbers or more to have a variance (x shape {x.shape}); "
                 "use a larger batch, or model.eval()"
             )
         y, mean, inv_std = by_batch(x, self.weight.data, self.bias.data, eps=self.eps)
-        self.saved = x, mean, inv_std, True
         self._update_running(mean, inv_std, x.size // self.num_features)
-        return y
+        return y, Statistics(x, mean, inv_std, True)
 
     def backward(self, dy: Array) -> Array:
         """dy and dx have the shape of x."""

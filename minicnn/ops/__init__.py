@@ -28,7 +28,6 @@ from minicnn.ops.activation import (
 from minicnn.ops.conv import col2im, conv2d_backward, conv2d_forward, im2col
 from minicnn.ops.dropout import dropout_backward, dropout_forward
 from minicnn.ops.fused import (
-    batch_norm_inference_relu_backward,
     batch_norm_inference_relu_forward,
     batch_norm_relu_backward,
     batch_norm_relu_forward,
@@ -64,7 +63,6 @@ __all__ = [
     "batch_norm_forward",
     "batch_norm_inference_backward",
     "batch_norm_inference_forward",
-    "batch_norm_inference_relu_backward",
     "batch_norm_inference_relu_forward",
     "batch_norm_relu_backward",
     "batch_norm_relu_forward",

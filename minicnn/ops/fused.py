@@ -14,7 +14,6 @@ from minicnn.ops.conv import conv2d_backward, conv2d_forward
 from minicnn.ops.norm import (
     batch_norm_backward,
     batch_norm_forward,
-    batch_norm_inference_backward,
     batch_norm_inference_forward,
 )
 from minicnn.ops.pool import max_pool2d_backward, max_pool2d_forward
@@ -107,11 +106,3 @@ def batch_norm_relu_backward(
 def batch_norm_inference_relu_forward(x: Array, gamma: Array, beta: Array, mean: Array, inv_std: Array) -> Array:
     """y = max(batch norm of x, 0), with statistics that are given.   As `batch_norm_inference_forward`."""
     return relu_forward(batch_norm_inference_forward(x, gamma, beta, mean, inv_std))
-
-
-@slot("dx, dgamma, dbeta", uses=("batch_norm_inference_backward", "relu_backward"))
-def batch_norm_inference_relu_backward(
-    dy: Array, y: Array, x: Array, gamma: Array, mean: Array, inv_std: Array
-) -> tuple[Array, Array, Array]:
-    """Gradients of `batch_norm_inference_relu_forward`, whose output is `y`."""
-    return batch_norm_inference_backward(relu_backward(dy, y), x, gamma, mean, inv_std)

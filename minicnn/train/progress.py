@@ -1,6 +1,7 @@
 """Showing a training in the terminal."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from tqdm import tqdm
 
@@ -16,10 +17,17 @@ class ProgressBar(Callback):
     While kernels are being compiled, which the first training on a machine has to wait for, the bar says so.
     """
 
+    bar: Any = None
+
     def on_train_begin(self) -> None:
         """Listen for compiling."""
-        self.compilation = Compilation(lambda: self.bar.set_postfix_str(COMPILING))
+        self.bar = None
+        self.compilation = Compilation(self._tell)
         self.compilation.start()
+
+    def _tell(self) -> None:
+        if self.bar is not None:
+            self.bar.set_postfix_str(COMPILING)
 
     def on_epoch_begin(self, epoch: int) -> None:
         """Start a bar."""
@@ -46,7 +54,7 @@ class ProgressBar(Callback):
     def on_train_end(self) -> None:
         """Close a bar that an interruption left open."""
         self.compilation.stop()
-        if hasattr(self, "bar"):
+        if self.bar is not None:
             self.bar.close()
 
 

@@ -156,9 +156,11 @@ class Trainer:
         watchers = [*([ProgressBar()] if verbose else []), *callbacks, *([self.checkpoint] if self.checkpoint else [])]
         for callback in watchers:
             callback.trainer = self
-        for callback in watchers:
-            callback.on_train_begin()
+        begun: list[Callback] = []
         try:
+            for callback in watchers:
+                callback.on_train_begin()
+                begun.append(callback)
             while self.epoch < self.last_epoch and self.stop_reason is None:
                 self._one_epoch(loader, validation, watchers)
         except KeyboardInterrupt as interrupt:
@@ -166,7 +168,7 @@ class Trainer:
             interrupt.add_note(self._how_to_resume())
             raise
         finally:
-            for callback in watchers:
+            for callback in begun:
                 callback.on_train_end()
         return self.history
 

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -70,6 +71,25 @@ def test_an_error_in_a_thread_reaches_the_caller():
 
     with pytest.raises(KeyError):
         threads.in_threads(fail, 10)
+
+
+def test_an_error_in_the_caller_waits_for_the_threads_and_stops_them():
+    mc.set_num_threads(2)
+    started, done = threading.Event(), []
+
+    def work(first, last):
+        if threading.current_thread() is threading.main_thread():
+            started.wait(timeout=10)
+            raise KeyError(first)
+        started.set()
+        time.sleep(0.05)
+        done.append(first)
+
+    with pytest.raises(KeyError):
+        threads.run_parts(work, [(i, i + 1) for i in range(50)])
+    finished = len(done)
+    time.sleep(0.2)
+    assert finished == len(done) < 5
 
 
 @pytest.mark.parametrize("count", [0, -1, 1.5, "many"])

@@ -32,34 +32,6 @@ def draw(shape, dtype, order, seed):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @given(
     n=st.integers(1, 4),
-    side=SIDES,
-    channels=CHANNELS,
-    kernels=CHANNELS,
-    kernel=st.sampled_from([(1, 1), (3, 3), (5, 5), (2, 3), (1, 4)]),
-    stride=st.sampled_from([(1, 1), (2, 2), (3, 1)]),
-    padding=st.sampled_from([0, 1, 2, "same"]),
-    order=st.sampled_from(list(ORDERS)),
-    dy_order=st.sampled_from(list(ORDERS)),
-    need_dx=st.booleans(),
-)
-def test_convolution(dtype, n, side, channels, kernels, kernel, stride, padding, order, dy_order, need_dx):
-    fits = [s + 2 * (padding if isinstance(padding, int) else k) >= k for s, k in zip(side, kernel, strict=True)]
-    if not all(fits):
-        return
-    x = draw((n, channels, *side), dtype, order, 0)
-    w = draw((kernels, channels, *kernel), dtype, "backwards", 1)
-    b = draw((kernels, 1, 1, 1), dtype, "channels first", 2)[:, 0, 0, 0]
-    geometry = {"stride": stride, "padding": padding}
-    agree(ops.conv2d_forward, (x, w, b), geometry, dtype)
-    agree(ops.conv2d_forward, (x, w, None), geometry, dtype)
-    dy = draw(ops.conv2d_forward.body(x, w, b, **geometry).shape, dtype, dy_order, 3)
-    agree(ops.conv2d_backward, (dy, x, w), {**geometry, "need_dx": need_dx}, dtype)
-
-
-@pytest.mark.usefixtures("threads")
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@given(
-    n=st.integers(1, 4),
     side=st.sampled_from([(4, 4), (7, 9), (13, 13), (14, 3)]),
     channels=CHANNELS,
     kernel=st.sampled_from([(2, 2), (3, 3), (2, 3), (3, 1)]),
@@ -115,16 +87,44 @@ def test_layers_hand_on_channels_last_memory():
             assert out.transpose(0, 2, 3, 1).flags.c_contiguous
 
 
+ORDERS_OF_PARTS = {
+    "first to last": enumerate,
+    "last to first": lambda parts: reversed(list(enumerate(parts))),
+    "odd ones first": lambda parts: iter([p for k in (1, 0) for p in enumerate(parts) if p[0] % 2 == k]),
+}
+
+
 @pytest.mark.usefixtures("threads")
-def test_the_same_number_of_threads_gives_the_same_bits():
-    x, w = draw((9, 17, 13, 13), np.float32, "channels first", 0), draw((20, 17, 3, 3), np.float32, "channels first", 1)
-    with use_backend("numba"):
-        first, again = (ops.conv2d_backward(ops.conv2d_forward(x, w, None), x, w) for _ in range(2))
-    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("algorithm", ["direct", "winograd"])
+def test_the_same_number_of_threads_gives_the_same_bits(monkeypatch, algorithm, dtype):
+    """Also when threads take their parts of the work in another order."""
+    x, w = (draw(shape, dtype, "channels first", seed) for seed, shape in enumerate([(9, 17, 13, 13), (20, 17, 3, 3)]))
+    pooling, runs = {"pool_kernel": 3, "pool_stride": 2}, []
+    for order in [*ORDERS_OF_PARTS.values(), enumerate]:
+        monkeypatch.setattr("minicnn.backend.threads.enumerate", order, raising=False)
+        with use_backend("numba"):
+            y = ops.conv2d_forward(x, w, None, algorithm=algorithm)
+            gradients = ops.conv2d_backward(y, x, w, algorithm=algorithm)
+            pooled = ops.conv2d_relu_max_pool2d_forward(x, w, None, algorithm=algorithm, **pooling)
+            args = pooled[0], *pooled, x, w
+            runs.append((y, *gradients, *pooled, *ops.conv2d_relu_max_pool2d_backward(
+                *args, algorithm=algorithm, **pooling
+            )))  # fmt: skip
+    for run in runs[1:]:
+        assert all(np.array_equal(a, b) for a, b in zip(runs[0], run, strict=True))
 
 
 def ones(*shape):
     return np.ones(shape)
+
+
+def places(*shape):
+    return np.zeros(shape, dtype=np.uint8)
+
+
+IMAGES, W, DY = ones(2, 3, 6, 6), ones(4, 3, 3, 3), ones(2, 4, 4, 4)
+POOLED, PLACES = ones(2, 4, 2, 2), places(2, 4, 2, 2)
 
 
 @pytest.mark.parametrize(
@@ -139,8 +139,33 @@ def ones(*shape):
         ("batch_norm_forward", (ones(2, 3, 4, 4), ones(2), ones(2)), {}),
         ("batch_norm_backward", (ones(2, 3, 5, 5), ones(2, 3, 4, 4), ones(3), ones(3), ones(3)), {}),
         ("batch_norm_backward", (ones(2, 3, 4, 4), ones(2, 3, 4, 4), ones(2), ones(3), ones(3)), {}),
+        ("conv2d_relu_forward", (ones(2, 4, 6, 6), W, None), {}),
+        ("conv2d_relu_forward", (IMAGES, W, ones(3)), {}),
+        ("conv2d_relu_backward", (DY, ones(2, 4, 5, 4), IMAGES, W), {}),
+        ("conv2d_relu_backward", (ones(2, 4, 5, 4), DY, IMAGES, W), {}),
+        ("conv2d_relu_backward", (ones(3, 4, 4, 4), ones(3, 4, 4, 4), IMAGES, W), {}),
+        ("conv2d_relu_backward", (ones(2, 3, 4, 4), ones(2, 3, 4, 4), IMAGES, W), {}),
+        ("conv2d_relu_backward", (DY, DY, ones(2, 2, 6, 6), W), {}),
+        ("conv2d_relu_max_pool2d_forward", (ones(2, 2, 6, 6), W, None), {"pool_kernel": 2}),
+        ("conv2d_relu_max_pool2d_forward", (IMAGES, W, ones(5)), {"pool_kernel": 2}),
+        ("conv2d_relu_max_pool2d_backward", (DY, DY, places(2, 4, 4, 4), IMAGES, W), {"pool_kernel": 2}),
+        ("conv2d_relu_max_pool2d_backward", (POOLED, ones(2, 4, 3, 2), PLACES, IMAGES, W), {"pool_kernel": 2}),
+        ("conv2d_relu_max_pool2d_backward", (POOLED, POOLED, places(2, 4, 3, 2), IMAGES, W), {"pool_kernel": 2}),
+        ("conv2d_relu_max_pool2d_backward", (POOLED, POOLED, places(3, 4, 2, 2), IMAGES, W), {"pool_kernel": 2}),
+        ("conv2d_relu_max_pool2d_backward", (POOLED, POOLED, PLACES, ones(3, 3, 6, 6), W), {"pool_kernel": 2}),
+        ("conv2d_relu_max_pool2d_backward", (POOLED, POOLED, PLACES, ones(2, 2, 6, 6), W), {"pool_kernel": 2}),
+        ("batch_norm_relu_forward", (ones(2, 3, 4, 4), ones(3), ones(2)), {}),
+        ("batch_norm_relu_backward", (*[ones(2, 3, 4, 4)] * 3, ones(3), ones(3), ones(2)), {}),
+        ("batch_norm_relu_backward", (ones(2, 3, 4, 5), *[ones(2, 3, 4, 4)] * 2, *[ones(3)] * 3), {}),
+        ("batch_norm_relu_backward", (ones(2, 3, 4, 4), ones(2, 3, 4, 5), ones(2, 3, 4, 4), *[ones(3)] * 3), {}),
+        ("batch_norm_inference_relu_forward", (ones(2, 3, 4, 4), ones(3), ones(3), ones(2), ones(3)), {}),
+        ("linear_forward", (ones(70, 40), ones(90, 41), None), {}),
+        ("linear_forward", (ones(70, 40), ones(90, 40), ones(91)), {}),
+        ("linear_backward", (ones(70, 91), ones(70, 40), ones(90, 40)), {}),
+        ("linear_backward", (ones(71, 90), ones(70, 40), ones(90, 40)), {}),
     ],
 )
-def test_arrays_that_do_not_fit_together_are_refused_and_never_read_past_their_end(name, args, keywords):
-    with use_backend("numba"), pytest.raises(ValueError, match=r"shape|broadcast|channels|mismatch"):
+def test_arrays_that_do_not_fit_together_are_refused_and_never_read_past_their_end(name, args, keywords, monkeypatch):
+    monkeypatch.setattr("minicnn.kernels.numba.linear.SMALL", 0)
+    with use_backend("numba"), pytest.raises(ValueError, match=r"shape|broadcast|channels|mismatch|one entry"):
         getattr(ops, name)(*args, **keywords)

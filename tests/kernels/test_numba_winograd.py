@@ -205,3 +205,20 @@ def test_the_plain_body_has_no_other_algorithm_than_its_own():
 def test_an_unknown_algorithm_is_refused():
     with pytest.raises(ArgumentError, match="one of 'auto', 'im2col', 'direct', 'winograd', not 'fft'"):
         nn.Conv2d(3, 4, 3, algorithm="fft")
+
+
+def test_what_is_not_finite_spreads_over_its_tiles_and_no_further():
+    x, w = np.ones((1, 16, 24, 24), dtype=np.float32), np.ones((16, 16, 3, 3), dtype=np.float32)
+    x[0, 0, 9, 9] = np.inf
+    finite = np.isfinite(ops.conv2d_forward(x, w, None, padding=1, algorithm="winograd"))
+    assert not finite[:, :, 8:11, 8:11].any()  # where the plain body has an infinity
+    assert finite[:, :, :4].all()
+    assert finite[:, :, 12:].all()
+    assert finite[..., :4].all()
+    assert finite[..., 12:].all()
+
+
+@pytest.mark.parametrize("algorithm", ["direct", "winograd"])
+def test_a_case_that_is_left_to_the_plain_body_is_not_refused(algorithm):
+    w = np.ones((16, 16, 3, 3), dtype=np.float32)
+    assert ops.conv2d_forward(np.ones((0, 16, 8, 8), dtype=np.float32), w, None, algorithm=algorithm).shape[0] == 0

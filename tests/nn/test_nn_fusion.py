@@ -4,6 +4,7 @@ Everything is held against the same layers run one by one, in a loop of its own 
 """
 
 import copy
+import pickle
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 import minicnn as mc
 from minicnn import nn, ops
-from minicnn.nn.fusion import BatchNormReLU, ConvReLU, ConvReLUMaxPool, Fused
+from minicnn.nn.fusion import BatchNormReLU, ConvReLU, ConvReLUMaxPool
 
 pytest.importorskip("numba", reason="Numba is not installed")
 EPS = np.finfo(np.float32).eps
@@ -35,7 +36,7 @@ def network(channels=3, *, stride=1, padding=1, pool=2):
 
 
 def kinds(model):
-    return [type(step) for _, step in model._plan.steps if isinstance(step, Fused)]
+    return [type(step) for _, step in model._plan.steps if step]
 
 
 def one_by_one(model, x, dy=None):
@@ -207,8 +208,10 @@ def test_the_plain_backend_runs_layer_by_layer():
 
 def test_an_error_names_the_layer_that_it_would_have_named():
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.MaxPool2d(9))
-    with pytest.raises(mc.errors.ShapeError, match=r"MaxPool2d\(9\).*does not fit"):
+    with pytest.raises(mc.errors.ShapeError, match=r"MaxPool2d\(9\).*does not fit") as caught:
         model(np.ones((1, 3, 8, 8), dtype=np.float32))
+    assert caught.value.__notes__ == ["(in layer '2' of Sequential)"]
+    assert caught.value.__context__ is None, "it is said twice"
     with pytest.raises(mc.errors.ShapeError, match=r"Conv2d\(3, 4, 3\): x has 2 channels"):
         model(np.ones((1, 2, 8, 8), dtype=np.float32))
 
@@ -239,3 +242,66 @@ def test_what_goes_into_the_pooling_is_never_kept():
     assert argmax.nbytes == y.size
     assert model[1]._saved.__class__.__name__ == "Deferred"
     np.testing.assert_array_equal(model[1].saved, ops.relu_forward(model[0](x)))
+
+
+def test_what_a_layer_remembers_does_not_change_with_the_weights():
+    """Optimizers write to the weights where they lie."""
+    model, x = network(), np.random.default_rng(0).normal(size=(2, 3, 8, 8)).astype(np.float32)
+    want = one_by_one(model[:2], x)
+    model(x)
+    model[0].weight.data += 1
+    model[0].bias.data += 1
+    close(model[1].saved, want)
+
+
+def test_a_model_can_be_pickled_and_copied_between_forward_and_backward():
+    model, x = network(), np.random.default_rng(0).normal(size=(2, 3, 8, 8)).astype(np.float32)
+    dy = np.ones_like(model(x))
+    others = pickle.loads(pickle.dumps(model)), copy.deepcopy(model)
+    want = model.backward(dy)
+    for other in others:
+        np.testing.assert_array_equal(other.backward(dy), want)
+        close(other[1].saved, one_by_one(model[:2], x))
+
+
+def test_layers_in_another_order_run_in_that_order():
+    x = np.random.default_rng(0).normal(size=(2, 3, 8, 8)).astype(np.float32)
+    model = nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2))
+    model(x)
+    model.layers = dict(reversed(model.layers.items()))
+    close(model(x), one_by_one(model, x))
+
+
+def test_a_layer_that_was_added_since_goes_back_too():
+    model, x = network()[:3], np.random.default_rng(0).normal(size=(2, 3, 8, 8)).astype(np.float32)
+    model(x)
+    model.append(nn.Flatten())
+    for layer in model:
+        x = layer(x)
+    assert model.backward(np.ones_like(x)).shape == (2, 3, 8, 8)
+
+
+def test_a_backward_pass_that_was_replaced_since_is_called():
+    model, x = network(), np.ones((2, 3, 8, 8), dtype=np.float32)
+    y, called = model(x), []
+    model[1].backward = lambda dy: called.append(dy.shape) or dy
+    model.backward(np.ones_like(y))
+    assert called == [(2, 16, 8, 8)]
+
+
+def test_a_kernel_of_another_size_is_seen():
+    layer = nn.Conv2d(3, 4, 3, padding="same")
+    x = np.ones((1, 3, 8, 8), dtype=np.float32)
+    layer(x)
+    layer.kernel_size, layer.weight = (5, 5), nn.Parameter(np.ones((4, 3, 5, 5), dtype=np.float32))
+    assert layer(x).shape == (1, 4, 8, 8)
+    layer.stride = (2, 2)
+    assert layer(x).shape == (1, 4, 4, 4)
+
+
+def test_another_backend_between_forward_and_backward_changes_rounding_alone():
+    model, x = network(), np.random.default_rng(0).normal(size=(2, 3, 8, 8)).astype(np.float32)
+    dy = np.ones_like(model(x))
+    _, want_dx, _, _ = one_by_one(model, x, dy)
+    with mc.use_backend("numpy"):
+        close(model.backward(dy), want_dx)

@@ -1,12 +1,18 @@
 """The progress bar: there on a terminal, silent everywhere else."""
 
+import inspect
 import os
 import re
 import subprocess
 import sys
+import time
 
+import numpy as np
 import pytest
 
+import minicnn as mc
+from minicnn import nn
+from minicnn.train import Callback
 from minicnn.train.progress import EpochLines
 
 SCRIPT = """
@@ -66,3 +72,57 @@ def test_lines_for_pipes_show_epoch_and_measures(new_trainer, few, capsys):
     number = r"\d\.\d{4}"
     line = rf"epoch 2/2  loss {number} accuracy {number} val_loss {number} val_accuracy {number}"
     assert re.fullmatch(line, capsys.readouterr().out.splitlines()[1])
+
+
+def compile_for(seconds):
+    """Tell Numba's listeners what they hear while it compiles a function that calls another."""
+    event = pytest.importorskip("numba.core.event", reason="Numba is not installed")
+    with event.trigger_event("numba:compile"), event.trigger_event("numba:compile"):
+        time.sleep(seconds)
+
+
+class Compiles(Callback):
+    """Makes Numba compile in the first batch."""
+
+    def on_batch_end(self, batch, logs):
+        if batch == 1 and self.trainer.epoch == 0:
+            compile_for(0.06)
+
+
+def fit(callbacks):
+    x = np.random.default_rng(0).normal(size=(8, 4)).astype(np.float32)
+    trainer = mc.Trainer(nn.Sequential(nn.Linear(4, 3)))
+    trainer.fit((x, np.arange(8) % 3), epochs=2, callbacks=callbacks)
+
+
+def test_lines_say_that_kernels_are_compiled_and_how_long_it_took(capsys):
+    with mc.use_backend("numba"):
+        fit([EpochLines(), Compiles()])
+    first, *epochs = capsys.readouterr().out.splitlines()
+    assert first == "compiling kernels for this machine, once ..."
+    assert re.search(r"\(compiling took 0\.\d s\)$", epochs[0])
+    assert "compiling" not in epochs[1]
+
+
+def test_the_bar_says_that_kernels_are_compiled():
+    source = inspect.getsource(compile_for) + inspect.getsource(Compiles)
+    imports = "import time, pytest\nfrom minicnn.train import Callback\n"
+    drawn = on_a_terminal(imports + source + SCRIPT.replace("[Slow()]", "[Compiles(), Slow()]"))
+    assert "compiling kernels for this machine, once" in drawn
+
+
+@pytest.mark.parametrize("backend", ["numba", "numpy"])
+def test_after_a_training_nobody_listens_any_more(backend):
+    event = pytest.importorskip("numba.core.event", reason="Numba is not installed")
+    before = list(event._registered["numba:compile"])
+
+    class Fails(Callback):
+        def on_train_begin(self):
+            compile_for(0)  # when there is no bar yet
+            raise KeyError("on purpose")
+
+    with mc.use_backend(backend):
+        fit([EpochLines()])
+        with pytest.raises(KeyError, match="on purpose"):
+            fit([EpochLines(), Fails()])
+    assert list(event._registered["numba:compile"]) == before

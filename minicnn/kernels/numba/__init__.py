@@ -5,6 +5,7 @@ operation that is not listed runs its plain body, and so does a case that a kern
 """
 
 from collections.abc import Callable
+from pathlib import Path
 
 from minicnn.kernels.numba.activation import (
     elu_backward,
@@ -32,6 +33,7 @@ from minicnn.kernels.numba.average import (
     global_avg_pool2d_backward,
     global_avg_pool2d_forward,
 )
+from minicnn.kernels.numba.cache import forget_if_sources_changed
 from minicnn.kernels.numba.columns import col2im, im2col
 from minicnn.kernels.numba.conv import (
     conv2d_backward,
@@ -41,6 +43,7 @@ from minicnn.kernels.numba.conv import (
     conv2d_relu_max_pool2d_backward,
     conv2d_relu_max_pool2d_forward,
 )
+from minicnn.kernels.numba.direct import pack
 from minicnn.kernels.numba.dropout import dropout_backward, dropout_forward
 from minicnn.kernels.numba.linear import linear_backward, linear_forward
 from minicnn.kernels.numba.loss import softmax_cross_entropy_backward, softmax_cross_entropy_forward
@@ -55,6 +58,8 @@ from minicnn.kernels.numba.norm import (
 from minicnn.kernels.numba.pool import max_pool2d_backward, max_pool2d_forward
 from minicnn.kernels.numba.random import random_bits
 from minicnn.kernels.numba.update import adam_update, sgd_update
+
+forget_if_sources_changed(pack, Path(__file__).parent)
 
 FILLINGS: dict[str, Callable] = {
     "adam_update": adam_update,

@@ -25,7 +25,7 @@ MANY_TILES = 16
 """Fewer do not repay the transformation of the kernels."""
 
 
-@functools.lru_cache(maxsize=512)
+@functools.lru_cache(maxsize=64)
 def algorithm_for(geometry: Geometry, name: str, threads: int) -> Any:
     """Return an algorithm set up for this geometry and number of threads.
 

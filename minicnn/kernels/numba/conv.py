@@ -16,15 +16,15 @@ from minicnn.kernels.numba.frame import Pooling
 from minicnn.kernels.numba.memory import channels_first, channels_last, is_float
 from minicnn.kernels.numba.setup import NO_IMAGES, Geometry
 
-LARGE = 128 * 128
-"""Pixels: larger images do not stay in the cache from one layer to the next."""
+LARGE = 64 * 64
+"""Pixels: larger images do not stay in the cache from one layer to the next, so pooling is left to itself."""
 
 
 def conv2d_forward(x: Array, w: Array, b: Array | None, *, algorithm: str = "auto", **options: Any) -> Array:
     """Winograd's algorithm or the direct one; the bias is added on the way out."""
     chosen = _algorithm(x, w, b, algorithm, **options)
     if chosen is None:
-        return plain_body("conv2d_forward")(x, w, b, algorithm=algorithm, **options)
+        return plain_body("conv2d_forward")(x, w, b, algorithm=_body_s(algorithm), **options)
     y = np.empty((len(x), *chosen.geometry.out, len(w)), dtype=x.dtype)
     chosen.forward(channels_last(x), w, b, False, y, NO_IMAGES["uint8"])
     return channels_first(y)
@@ -36,7 +36,7 @@ def conv2d_backward(
     """The adjoints of the forward algorithm; each thread sums over its own images."""
     chosen = _algorithm(x, w, None, algorithm, **options)
     if chosen is None or dy.shape != (len(x), len(w), *chosen.geometry.out) or not is_float(dy, x):
-        return plain_body("conv2d_backward")(dy, x, w, need_dx=need_dx, algorithm=algorithm, **options)
+        return plain_body("conv2d_backward")(dy, x, w, need_dx=need_dx, algorithm=_body_s(algorithm), **options)
     last_dy = channels_last(dy)
     dx, dw, db = chosen.backward(last_dy, last_dy, NO_IMAGES["uint8"], channels_last(x), w, False, need_dx)
     return channels_first(dx) if need_dx else None, dw, db
@@ -79,7 +79,7 @@ def conv2d_relu_max_pool2d_forward(
     pool = pool_kernel, pool_stride, pool_padding
     chosen = _algorithm(x, w, b, algorithm, **options, pool=pool)
     if chosen is None:
-        names = {"pool_kernel": pool_kernel, "pool_stride": pool_stride, "pool_padding": pool_padding}
+        names = dict(zip(("pool_kernel", "pool_stride", "pool_padding"), pool, strict=True))
         return plain_body("conv2d_relu_max_pool2d_forward")(x, w, b, algorithm=algorithm, **names, **options)
     y = np.empty((len(x), *chosen.geometry.pooled, len(w)), dtype=x.dtype)
     argmax = np.empty(y.shape, dtype=np.uint8)
@@ -106,12 +106,17 @@ def conv2d_relu_max_pool2d_backward(
     chosen = _algorithm(x, w, None, algorithm, **options, pool=pool)
     shape = (len(x), len(w), *chosen.geometry.pooled) if chosen is not None else ()
     if not dy.shape == y.shape == argmax.shape == shape or not is_float(dy, y, x) or argmax.dtype != np.uint8:
-        names = {"pool_kernel": pool_kernel, "pool_stride": pool_stride, "pool_padding": pool_padding}
+        names = dict(zip(("pool_kernel", "pool_stride", "pool_padding"), pool, strict=True))
         body = plain_body("conv2d_relu_max_pool2d_backward")
         return body(dy, y, argmax, x, w, need_dx=need_dx, algorithm=algorithm, **names, **options)
     gradients = channels_last(dy), channels_last(y), channels_last(argmax)
     dx, dw, db = chosen.backward(*gradients, channels_last(x), w, True, need_dx)
     return channels_first(dx) if need_dx else None, dw, db
+
+
+def _body_s(algorithm: str) -> str:
+    """Return what the plain body is told: it need not hear of kernels when a case is left to it."""
+    return "auto" if algorithm in ("direct", "winograd") else algorithm
 
 
 def _algorithm(
@@ -127,8 +132,8 @@ def _algorithm(
     pool: tuple | None = None,
 ) -> Any:
     """Return the algorithm for this case; None for one that is left to the plain body."""
-    fits = x.ndim == w.ndim == 4 and x.shape[1] == groups * w.shape[1] and len(w) % groups == 0 and is_float(x, w)
-    if name == "im2col" or not fits or x.size == 0 or w.size == 0:
+    fits = x.ndim == w.ndim == 4 and x.shape[1] == groups * w.shape[1] and is_float(x, w)
+    if name == "im2col" or not fits or groups < 1 or len(w) % groups or x.size == 0 or w.size == 0:
         return None
     if b is not None and (b.shape != w.shape[:1] or not is_float(x, b)):
         return None
@@ -139,7 +144,7 @@ def _algorithm(
         return _set_up.__wrapped__(*case)
 
 
-@functools.lru_cache(maxsize=512)
+@functools.lru_cache(maxsize=128)
 def _set_up(
     dtype: np.dtype,
     shape: tuple[int, ...],

@@ -105,7 +105,7 @@ def backward(dy, y, argmax, relu, pool, x, walk, w, first, last, z, out, dw, db,
 
 
 class Depthwise:
-    """One kernel a channel: see `py`."""
+    """One kernel a channel."""
 
     name = "depthwise"
 

@@ -9,9 +9,6 @@ at once as a vector holds. All is computed in float64, whatever goes in, to the 
 
 Muller, "Elementary functions: algorithms and implementation", 2016, sections 11.1 and 11.4. Shepherd and Laframboise,
 "Chebyshev approximation of (1 + 2x) exp(x^2) erfc x in 0 <= x < infinity", Mathematics of Computation 36, 1981.
-
-(Numba's cache on disk watches the file of the loop, not this one: after a change here, delete
-`minicnn/kernels/numba/__pycache__`.)
 """
 
 import math

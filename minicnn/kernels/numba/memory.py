@@ -11,15 +11,9 @@ import numpy as np
 from minicnn.backend import Array
 
 
-def channels_last(x: Array, *, multiple: int = 1) -> np.ndarray:
-    """Return x (N, C, H, W) as contiguous (N, H, W, C), C rounded up with zeros; a view where x lies so already."""
-    last = x.transpose(0, 2, 3, 1)
-    spare = -x.shape[1] % multiple
-    if not spare:
-        return np.ascontiguousarray(last)
-    wide = np.zeros((*last.shape[:3], x.shape[1] + spare), dtype=x.dtype)
-    wide[..., : x.shape[1]] = last
-    return wide
+def channels_last(x: Array) -> np.ndarray:
+    """Return x (N, C, H, W) as contiguous (N, H, W, C); a view where x lies so already."""
+    return np.ascontiguousarray(x.transpose(0, 2, 3, 1))
 
 
 def channels_first(x: np.ndarray) -> Array:

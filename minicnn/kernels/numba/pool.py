@@ -40,11 +40,11 @@ def max_pool2d_backward(
 ) -> Array:
     """Windows that do not overlap write their pixels; only those that do add to zeros."""
     geometry, out = plan(shape, kernel, stride, padding)
-    fits = dy.shape == argmax.shape == (*shape[:2], *out) and is_float(dy) and argmax.dtype.kind in "iu"
+    fits = dy.shape == argmax.shape == (*shape[:2], *out) and is_float(dy) and argmax.dtype == np.uint8
     if not fits or dy.size == 0 or geometry[0] * geometry[1] > BYTE:
         return plain_body("max_pool2d_backward")(dy, argmax, shape=shape, kernel=kernel, stride=stride, padding=padding)
     n, c, h, w = shape
-    last_dy, last_argmax = channels_last(dy), channels_last(argmax.astype(np.uint8, copy=False))
+    last_dy, last_argmax = channels_last(dy), channels_last(argmax)
     dx = np.empty((n, h, w, c), dtype=dy.dtype)
 
     def work(a: int, b: int) -> None:

@@ -14,8 +14,7 @@ B and one of A must fit into the processor's 32 (or 16) vector registers.
 Goto and van de Geijn, "Anatomy of high-performance matrix multiplication", ACM TOMS 2008, section 6.
 
 Numba cannot be talked into keeping an array in registers, so the loop is written in LLVM's own language, which Numba
-compiles along with the Python around it. (Numba's cache on disk watches the files of the functions that it compiled,
-not this one: after a change here, delete `minicnn/kernels/numba/__pycache__`.)
+compiles along with the Python around it.
 """
 
 from typing import Any

@@ -182,14 +182,3 @@ def _define(operation: Any, instruction: str) -> None:
 
 for _operation, _instruction in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul")):
     _define(_operation, _instruction)
-
-
-@lower_builtin(operator.neg, Vector)
-def _negate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    return builder.fneg(arguments[0])
-
-
-@infer_global(operator.neg)
-class _Negation(AbstractTemplate):
-    def generic(self, args: Any, kws: Any) -> Any:
-        return signature(args[0], *args) if len(args) == 1 and isinstance(args[0], Vector) else None

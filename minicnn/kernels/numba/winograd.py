@@ -10,6 +10,10 @@ passes are the adjoints of the same transforms, in reverse:
 
     dM = A dY A^T      dU[p] = V[p]^T dM[p]      dg = G^T dU G      dV[p] = dM[p] U[p]^T      dd = B dV B^T
 
+Its rounding error is a few times that of the plain sum, and it is spread over a tile: an output next to a very large
+number is no more exact than that number's neighbours are, and one next to an infinity becomes a NaN. float64, for
+gradient checks, never comes here unless it is asked to.
+
 Lavin and Gray, "Fast algorithms for convolutional neural networks", CVPR 2016, sections 3 and 4. The transforms are in
 `transforms.py`.
 """
