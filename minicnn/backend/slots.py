@@ -55,10 +55,11 @@ class Slot:
         """Run whatever fills the slot for these arguments. Raises `DeviceError` if they mix devices."""
         backend = backend_of(*args, *kwargs.values())
         plugged = _plugged.get()
-        if self.name in plugged:
-            return self._call_plugged(plugged[self.name], args, kwargs)
-        if any(name in plugged for name in self.uses):
-            return self.body(*args, **kwargs)
+        if plugged:
+            if self.name in plugged:
+                return self._call_plugged(plugged[self.name], args, kwargs)
+            if any(name in plugged for name in self.uses):
+                return self.body(*args, **kwargs)
         return kernels_of(backend).get(self.name, self.body)(*args, **kwargs)
 
     def has_kernel(self, *arrays: Any) -> bool:

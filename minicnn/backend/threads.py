@@ -58,7 +58,7 @@ def in_threads(work: Callable[[int, int], object], count: int, *, cost: int = EN
     cost : about how many simple operations, such as multiply-adds of numbers, one of `count` takes
     """
     threads = get_num_threads()
-    if threads == 1 or count * cost < 2 * ENOUGH:  # by far the most calls are short
+    if threads == 1 or count * cost < 2 * ENOUGH:  # nearly all calls are short
         return [work(0, count)]
     return run_parts(work, _cut(count, min(PARTS * threads, count, count * cost // ENOUGH)))
 
@@ -74,6 +74,8 @@ def _cut(count: int, parts: int) -> list[tuple[int, int]]:
 
 def run_parts(work: Callable[[int, int], object], parts: list[tuple[int, int]]) -> list:
     """Call work(first, last) for every part, in as many threads as there are; return the results in order."""
+    if len(parts) == 1:
+        return [work(*parts[0])]
     results: list = [None] * len(parts)
     waiting = deque(enumerate(parts))  # shared: a deque gives each part away once
 

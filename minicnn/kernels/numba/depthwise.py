@@ -15,7 +15,7 @@ from numba import njit
 from minicnn.backend import in_threads, parts_of, run_parts
 from minicnn.kernels.numba.frame import clear, gradients_before, pool_images, put, take
 from minicnn.kernels.numba.product import rounded_up
-from minicnn.kernels.numba.setup import NO_IMAGES, Geometry, filled_up
+from minicnn.kernels.numba.setup import NO_IMAGES, Geometry, filled_up, sum_of_parts
 from minicnn.kernels.numba.vector import VECTOR_BYTES, load, store, zeros_of
 
 
@@ -149,8 +149,8 @@ class Depthwise:
             )  # fmt: skip
 
         run_parts(work, parts)
-        dw = dw.sum(axis=0)[..., : g.c].transpose(2, 0, 1)
-        return dx, np.ascontiguousarray(dw).reshape(w.shape), db.sum(axis=0)[: g.c]
+        dw = sum_of_parts(dw)[..., : g.c].transpose(2, 0, 1)
+        return dx, np.ascontiguousarray(dw).reshape(w.shape), sum_of_parts(db)[: g.c]
 
     def _laid_out(self, w: np.ndarray) -> np.ndarray:
         """Return kernels (C, 1, kh, kw) as (kh, kw, C), C filled up, flat."""

@@ -27,7 +27,7 @@ from minicnn.kernels.numba.product import (
     rounded_up,
     tile,
 )
-from minicnn.kernels.numba.setup import NO_IMAGES, Geometry, Order, filled_up, padded
+from minicnn.kernels.numba.setup import NO_IMAGES, Geometry, Order, filled_up, padded, sum_of_parts
 from minicnn.kernels.numba.tile import MAX_VECTORS
 from minicnn.kernels.numba.vector import VECTOR_BYTES, address, load, store
 
@@ -270,7 +270,7 @@ class Direct:
         dw = np.empty((g.f, g.c, self.size), dtype=g.dtype)
         in_threads(lambda a, b: unpack(sums, dw, a, b), g.f, cost=depth * len(sums))
         dx = self._input_gradients(dz if relu else dy, w) if need_dx else None
-        return dx, dw.reshape(w.shape), db.sum(axis=0)[: g.f]
+        return dx, dw.reshape(w.shape), sum_of_parts(db)[: g.f]
 
     def _input_gradients(self, dy: np.ndarray, w: np.ndarray) -> np.ndarray:
         g = self.geometry

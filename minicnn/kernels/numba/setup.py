@@ -45,6 +45,11 @@ def padded(offsets: np.ndarray) -> np.ndarray:
     return np.concatenate([offsets, np.repeat(offsets[-1:], MOST_HEIGHT)])
 
 
+def sum_of_parts(parts: np.ndarray) -> np.ndarray:
+    """Return the sum over the first axis: what the threads have summed up, each in its part."""
+    return parts[0] if len(parts) == 1 else parts.sum(axis=0)
+
+
 def filled_up(vector: np.ndarray | None, width: int, dtype: str) -> np.ndarray:
     """Return a bias of that width, with zeros for what there is none of."""
     wide = np.zeros(width, dtype=dtype)

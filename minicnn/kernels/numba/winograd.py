@@ -28,7 +28,7 @@ from minicnn.backend import in_threads, parts_of, run_parts
 from minicnn.kernels.numba import blocks
 from minicnn.kernels.numba.memory import workspace
 from minicnn.kernels.numba.product import MOST_HEIGHT, cut_into_panels, rounded_up
-from minicnn.kernels.numba.setup import NO_IMAGES, Geometry, Order, filled_up
+from minicnn.kernels.numba.setup import NO_IMAGES, Geometry, Order, filled_up, sum_of_parts
 from minicnn.kernels.numba.transforms import ALPHA, PLANES, to_kernel_3, to_kernel_5, to_kernel_tile_3, to_kernel_tile_5
 from minicnn.kernels.numba.vector import VECTOR_BYTES, load, store
 
@@ -159,7 +159,7 @@ class Winograd:
             g.c,
             cost=PLANES * len(sums) * self.f // self.lanes,
         )
-        return dx, dw, db.sum(axis=0)[: g.f]
+        return dx, dw, sum_of_parts(db)[: g.f]
 
     def _transformed(self, w: np.ndarray, order: Order, panels: np.ndarray, width: int) -> np.ndarray:
         """Return kernels in Winograd's basis: planes (36, K * width)."""
