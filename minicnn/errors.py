@@ -1,5 +1,7 @@
 """The package's own exceptions: each is a `MinicnnError` and also the built-in that a caller would expect."""
 
+from typing import Any
+
 
 class MinicnnError(Exception):
     """Whatever minicnn itself refuses; catch this one to catch them all."""
@@ -63,3 +65,12 @@ def whole_number(name: str, value: object, *, least: int = 1) -> int:
 def listed(names: object) -> str:
     """Write names as a readable list for an error message: `'a', 'b', 'c'`."""
     return ", ".join(repr(str(name)) for name in names)  # type: ignore[attr-defined]
+
+
+def expect_kind(kind: Any, value: Any, name: str) -> Any:
+    """Return the value. Raises `ArgumentError` unless it is of that kind, with a hint if it is a class."""
+    if isinstance(value, type) and issubclass(value, kind):
+        raise ArgumentError(f"{name} is the class {value.__name__}; build one: {value.__name__}(...)")
+    if not isinstance(value, kind):
+        raise ArgumentError(f"{name} must be a {kind.__name__}, not {value!r}")
+    return value

@@ -15,7 +15,7 @@ import numpy as np
 from minicnn.backend import Array, CounterRng, backend_of, default_rng, get_backend, to_backend, to_host
 from minicnn.data import DataLoader, SealedDataset
 from minicnn.data.dataset import ArrayDataset, as_dataset, checked_inputs
-from minicnn.errors import ArgumentError, CheckpointError, DataError, whole_number
+from minicnn.errors import ArgumentError, CheckpointError, DataError, expect_kind, whole_number
 from minicnn.metrics import accuracy_score
 from minicnn.nn import CrossEntropyLoss, Layer, Loss, evaluating, without_input_gradient
 from minicnn.optim import Adam, Optimizer, clip_grad_norm
@@ -75,12 +75,12 @@ class Trainer:
         clip_norm: float | None = None,
         rng: CounterRng | None = None,
     ) -> None:
-        self.model = _expect(Layer, model, "model")
-        self.loss: Loss = _expect(Loss, loss if loss is not None else CrossEntropyLoss(), "loss")
+        self.model = expect_kind(Layer, model, "model")
+        self.loss: Loss = expect_kind(Loss, loss if loss is not None else CrossEntropyLoss(), "loss")
         self.optimizer = optimizer if optimizer is not None else Adam(model.parameters())
-        _expect(Optimizer, self.optimizer, "optimizer")
+        expect_kind(Optimizer, self.optimizer, "optimizer")
         default_metrics: dict[str, Metric] = {"accuracy": accuracy} if isinstance(self.loss, CrossEntropyLoss) else {}
-        self.metrics = dict(_expect(Mapping, metrics, "metrics")) if metrics is not None else default_metrics
+        self.metrics = dict(expect_kind(Mapping, metrics, "metrics")) if metrics is not None else default_metrics
         self.clip_norm = clip_norm
         self.rng = rng if rng is not None else default_rng()
         self.epoch = 0
@@ -142,7 +142,7 @@ class Trainer:
         """
         epochs = whole_number("epochs", epochs)
         for callback in callbacks:
-            _expect(Callback, callback, "callback")
+            expect_kind(Callback, callback, "callback")
         self._check_optimizer()
         train, validation = self._open_for_training(train), self._open_for_training(validation)
         loader = DataLoader(train, batch_size, shuffle=True, drop_last=drop_last, rng=self.rng, backend=self._backend())
@@ -340,12 +340,3 @@ class Trainer:
         if self.checkpoint is not None:
             save_openings(self, self.checkpoint.path)  # not the weights: they may be those of the middle of an epoch
         return dataset
-
-
-def _expect(kind: Any, value: Any, name: str) -> Any:
-    """Return the value. Raises `ArgumentError` unless it is of that kind, with a hint if it is a class."""
-    if isinstance(value, type) and issubclass(value, kind):
-        raise ArgumentError(f"{name} is the class {value.__name__}; build one: {value.__name__}(...)")
-    if not isinstance(value, kind):
-        raise ArgumentError(f"{name} must be a {kind.__name__}, not {value!r}")
-    return value

@@ -43,7 +43,6 @@ from minicnn.kernels.numba.conv import (
     conv2d_relu_max_pool2d_backward,
     conv2d_relu_max_pool2d_forward,
 )
-from minicnn.kernels.numba.direct import pack
 from minicnn.kernels.numba.dropout import dropout_backward, dropout_forward
 from minicnn.kernels.numba.linear import linear_backward, linear_forward
 from minicnn.kernels.numba.loss import softmax_cross_entropy_backward, softmax_cross_entropy_forward
@@ -56,6 +55,7 @@ from minicnn.kernels.numba.norm import (
     batch_norm_relu_forward,
 )
 from minicnn.kernels.numba.pool import max_pool2d_backward, max_pool2d_forward
+from minicnn.kernels.numba.product import pack
 from minicnn.kernels.numba.random import random_bits
 from minicnn.kernels.numba.update import adam_update, sgd_update
 

@@ -24,6 +24,7 @@ from minicnn.kernels.numba.product import (
     HEIGHTS,
     MOST_HEIGHT,
     cut_into_panels,
+    pack,
     rounded_up,
     tile,
 )
@@ -49,25 +50,6 @@ class Window(NamedTuple):
     across: int
     """Dilation: pixels from one row, or column, of the kernel to the next."""
     lanes: int
-
-
-@njit(nogil=True, cache=True)
-def pack(w, taps, order, panels, lanes, first, last, packed):  # type: ignore[no-untyped-def]
-    """Lay rows `first` to `last` down by panels, the last filled with zeros.
-
-    w : kernels (F, C, kh, kw), flat; row (tap, k) is row k, by `order`, of the matrix at that position of the kernel
-    """
-    rows = len(taps) * order.k
-    for row in range(first, last):
-        at, n0 = taps[row // order.k] + row % order.k * order.k_step, 0
-        for vectors in panels:
-            wide = vectors * lanes
-            to, used = n0 * rows + row * wide, min(wide, order.n - n0)
-            for n in range(used):
-                packed[to + n] = w[at + (n0 + n) * order.n_step]
-            for n in range(used, wide):
-                packed[to + n] = 0
-            n0 += wide
 
 
 @njit(nogil=True, cache=True)

@@ -12,9 +12,8 @@ import numpy as np
 from numba import njit
 
 from minicnn.backend import Array, get_num_threads, in_threads, plain_body
-from minicnn.kernels.numba.direct import pack
 from minicnn.kernels.numba.memory import is_float
-from minicnn.kernels.numba.product import HEIGHTS, MOST_HEIGHT, cut_into_panels, multiply, rounded_up, row_offsets
+from minicnn.kernels.numba.product import HEIGHTS, MOST_HEIGHT, cut_into_panels, multiply, pack, rounded_up, row_offsets
 from minicnn.kernels.numba.setup import Order, filled_up
 from minicnn.kernels.numba.vector import VECTOR_BYTES
 

@@ -52,6 +52,25 @@ def row_offsets(count, row):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
+def pack(w, taps, order, panels, lanes, first, last, packed):  # type: ignore[no-untyped-def]
+    """Lay rows `first` to `last` down by panels, the last filled with zeros.
+
+    w : kernels (F, C, kh, kw), flat; row (tap, k) is row k, by `order`, of the matrix at that position of the kernel
+    """
+    rows = len(taps) * order.k
+    for row in range(first, last):
+        at, n0 = taps[row // order.k] + row % order.k * order.k_step, 0
+        for vectors in panels:
+            wide = vectors * lanes
+            to, used = n0 * rows + row * wide, min(wide, order.n - n0)
+            for n in range(used):
+                packed[to + n] = w[at + (n0 + n) * order.n_step]
+            for n in range(used, wide):
+                packed[to + n] = 0
+            n0 += wide
+
+
+@njit(nogil=True, cache=True)
 def multiply(  # type: ignore[no-untyped-def]
     out, out_at, out_row, add, bias, a, a_at, offsets, a_step, count, b, b_at, b_panel, b_step, depth, panels, lanes
 ):
