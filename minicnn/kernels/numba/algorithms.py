@@ -40,8 +40,8 @@ def algorithm_for(geometry: Geometry, name: str, threads: int) -> Any:
     if name == "winograd" and problem:
         raise ArgumentError(f'algorithm="winograd" {problem}; "direct" and "im2col" do any convolution')
     if name == "direct" or problem or (name == "auto" and not winograd_pays(geometry)):
-        return Direct(geometry, threads)
-    return Winograd(geometry, threads)
+        return Direct(geometry)
+    return Winograd(geometry)
 
 
 def winograd_problem(geometry: Geometry) -> str | None:

@@ -204,9 +204,8 @@ class Direct:
 
     name = "direct"
 
-    def __init__(self, geometry: Geometry, threads: int) -> None:
+    def __init__(self, geometry: Geometry) -> None:
         g = self.geometry = geometry
-        self.most_images = -(-g.n // threads)
         self.lanes = VECTOR_BYTES // np.dtype(g.dtype).itemsize
         self.f = rounded_up(g.f, self.lanes)
         self.panels = cut_into_panels(g.f, self.lanes)
@@ -214,11 +213,12 @@ class Direct:
         self.size = kh * kw
         self.taps = np.arange(kh * kw)
         self.window = Window(top + g.h + bottom, left + g.w + right, g.c, top, left, kh, kw, dh, dw, self.lanes)
+        self.cost = math.prod(g.out) * kh * kw * g.c * self.f // self.lanes  # of an image
+        self.most_images = -(-g.n // len(parts_of(g.n, cost=self.cost)))
         starts = self._frame_places(g.out, g.stride, self.window)
         self.sweep = self._sweep(self.window, starts, np.arange(math.prod(g.out)), math.prod(g.out))
         pixels = self._frame_places(g.kernel, g.dilation, self.window)
         self.k_offsets = padded((pixels[:, None] + np.arange(g.c)).reshape(-1))
-        self.cost = math.prod(g.out) * kh * kw * g.c * self.f // self.lanes  # of an image
         self.classes = [self._class(i, j) for i in range(g.stride[0]) for j in range(g.stride[1])]
 
     def forward(self, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, relu: bool, y: Any, argmax: Any) -> None:

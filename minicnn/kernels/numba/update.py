@@ -57,10 +57,8 @@ def _flats(w: Array, dw: Array, *moments: Array) -> list[np.ndarray] | None:
     """Return flat views, if all lie alike and may be written to; a gradient that lies otherwise is copied."""
     if not is_float(w, dw, *moments):
         return None
-    for array in (w, *moments):
-        if not array.flags.writeable:
-            return None
-    return flat(w, laid_as(w, dw), *moments)
+    flats = flat(w, laid_as(w, dw), *moments)
+    return flats if flats and all(f.flags.writeable for f in (flats[0], *flats[2:])) else None
 
 
 @njit(nogil=True, cache=True)

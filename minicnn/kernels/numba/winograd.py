@@ -26,6 +26,7 @@ from numba import njit
 
 from minicnn.backend import in_threads, parts_of, run_parts
 from minicnn.kernels.numba import blocks
+from minicnn.kernels.numba.frame import clear
 from minicnn.kernels.numba.memory import workspace
 from minicnn.kernels.numba.product import MOST_HEIGHT, cut_into_panels, rounded_up
 from minicnn.kernels.numba.setup import NO_IMAGES, Geometry, Order, filled_up, sum_of_parts
@@ -44,17 +45,20 @@ def transform_kernels(w, r, order, panels, lanes, first, last, planes):  # type:
 
     w : kernels (F, C, r, r), flat, seen as matrices (K, N) by `order`
     """
-    spare, kernels = np.empty(PLANES * lanes, dtype=w.dtype), np.empty(r * r * lanes, dtype=w.dtype)
+    spare, kernels = np.empty(PLANES * lanes, dtype=w.dtype), np.zeros(r * r * lanes, dtype=w.dtype)
     size, target = planes.shape[1], planes.reshape(-1)
     for k in range(first, last):
         n0 = 0
         for vectors in panels:
             wide = vectors * lanes
             for n in range(0, wide, lanes):
-                for lane in range(lanes):
-                    at, there = k * order.k_step + (n0 + n + lane) * order.n_step, n0 + n + lane < order.n
+                used = min(lanes, order.n - n0 - n)
+                if used < lanes:
+                    clear(kernels)
+                for lane in range(used):
+                    kernel = w[k * order.k_step + (n0 + n + lane) * order.n_step :]
                     for t in range(r * r):
-                        kernels[t * lanes + lane] = w[at + t] if there else 0
+                        kernels[t * lanes + lane] = kernel[t]
                 to = n0 * order.k + k * wide + n
                 if r == 3:
                     to_kernel_tile_3(kernels, 0, 3 * lanes, lanes, target, to, 6 * size, size, spare, lanes)
@@ -93,7 +97,7 @@ class Winograd:
 
     name = "winograd"
 
-    def __init__(self, geometry: Geometry, threads: int) -> None:
+    def __init__(self, geometry: Geometry) -> None:
         self.geometry = geometry
         self.lanes = VECTOR_BYTES // np.dtype(geometry.dtype).itemsize
         self.panels = cut_into_panels(geometry.f, self.lanes)
@@ -102,6 +106,7 @@ class Winograd:
         r, ((top, _), (left, _)), (oh, ow) = geometry.kernel[0], geometry.pads, geometry.out
         m = ALPHA + 1 - r
         down, across = -(-oh // m), -(-ow // m)
+        threads = len(parts_of(geometry.n * down * across, cost=PLANES * self.c * self.f // self.lanes))
         most = TILES_A_BLOCK if geometry.c * geometry.f <= MANY_KERNELS else 2 * TILES_A_BLOCK
         tiles = min(most, max(8, geometry.n * down * across // threads))
         group = max(1, min(geometry.n, tiles // (down * across)))
