@@ -123,9 +123,8 @@ class BatchNormReLU(Fused):
     def backward(self, dy: Array) -> Array:
         """dy -> dx"""
         norm, _ = self.layers
-        saved, y, _ = self.left
-        gradients = ops.batch_norm_relu_backward(dy, y, saved.x, norm.weight.data, saved.mean, saved.inv_std)
-        return norm.add_grads(*gradients)
+        x, mean, inv_std, _ = self.left[0]
+        return norm.add_grads(*ops.batch_norm_relu_backward(dy, x, norm.weight.data, norm.bias.data, mean, inv_std))
 
 
 STEPS = (ConvReLUMaxPool, ConvReLU, BatchNormReLU)

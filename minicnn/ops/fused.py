@@ -94,11 +94,15 @@ def batch_norm_relu_forward(x: Array, gamma: Array, beta: Array, *, eps: float =
     return relu_forward(y), mean, inv_std
 
 
-@slot("dx, dgamma, dbeta", uses=("batch_norm_backward", "relu_backward"))
+@slot("dx, dgamma, dbeta", uses=("batch_norm_inference_forward", "batch_norm_backward", "relu_backward"))
 def batch_norm_relu_backward(
-    dy: Array, y: Array, x: Array, gamma: Array, mean: Array, inv_std: Array
+    dy: Array, x: Array, gamma: Array, beta: Array, mean: Array, inv_std: Array
 ) -> tuple[Array, Array, Array]:
-    """Gradients of `batch_norm_relu_forward`, whose output is `y`."""
+    """Gradients of `batch_norm_relu_forward`. Where its output was positive is computed anew: memory is slower.
+
+    dy, x : (N, C, ...)   gamma, beta, mean, inv_std : (C,)
+    """
+    y = batch_norm_inference_forward(x, gamma, beta, mean, inv_std)
     return batch_norm_backward(relu_backward(dy, y), x, gamma, mean, inv_std)
 
 

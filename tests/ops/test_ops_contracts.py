@@ -65,7 +65,7 @@ EXAMPLES = {
         {**FUSED_CONV, **POOL},
     ),
     "batch_norm_relu_forward": lambda r: (batch_norm_arrays(r), {"eps": 1e-3}),
-    "batch_norm_relu_backward": lambda r: ([r(*IMAGE), r(*IMAGE), r(*IMAGE), r(4), r(4), r(4, positive=True)], {}),
+    "batch_norm_relu_backward": lambda r: ([r(*IMAGE), r(*IMAGE), r(4), r(4), r(4), r(4, positive=True)], {}),
     "batch_norm_inference_relu_forward": lambda r: ([*batch_norm_arrays(r), r(4), r(4, positive=True)], {}),
     "linear_forward": lambda r: ([r(3, 4), r(5, 4), r(5)], {}),
     "linear_backward": lambda r: ([r(3, 5), r(3, 4), r(5, 4)], {}),

@@ -32,16 +32,16 @@ def batch_norm_backward(dy: Array, x: Array, gamma: Array, mean: Array, inv_std:
     """Two passes in threads: both sums at once, then dx."""
     if not _supported(x, gamma, mean, inv_std) or not _alike(x, dy):
         return plain_body("batch_norm_backward")(dy, x, gamma, mean, inv_std)
-    return _backward(dy, dy, x, gamma, mean, inv_std, relu=False)
+    return _backward(dy, x, gamma, gamma, mean, inv_std, relu=False)
 
 
 def batch_norm_relu_backward(
-    dy: Array, y: Array, x: Array, gamma: Array, mean: Array, inv_std: Array
+    dy: Array, x: Array, gamma: Array, beta: Array, mean: Array, inv_std: Array
 ) -> tuple[Array, Array, Array]:
-    """Both passes mask dy by ReLU as they read it."""
-    if not _supported(x, gamma, mean, inv_std) or not _alike(x, dy, y):
-        return plain_body("batch_norm_relu_backward")(dy, y, x, gamma, mean, inv_std)
-    return _backward(dy, y, x, gamma, mean, inv_std, relu=True)
+    """Both passes work out again what ReLU let pass, which costs less than reading it."""
+    if not _supported(x, gamma, beta, mean, inv_std) or not _alike(x, dy):
+        return plain_body("batch_norm_relu_backward")(dy, x, gamma, beta, mean, inv_std)
+    return _backward(dy, x, gamma, beta, mean, inv_std, relu=True)
 
 
 def batch_norm_inference_forward(x: Array, gamma: Array, beta: Array, mean: Array, inv_std: Array) -> Array:
@@ -108,14 +108,15 @@ def _normalised(x: Array, gamma: Array, beta: Array, mean: Array, inv_std: Array
 
 
 def _backward(
-    dy: Array, y: Array, x: Array, gamma: Array, mean: Array, inv_std: Array, *, relu: bool
+    dy: Array, x: Array, gamma: Array, beta: Array, mean: Array, inv_std: Array, *, relu: bool
 ) -> tuple[Array, Array, Array]:
-    dys, ys, xs = _pixels(dy), _pixels(y), _pixels(x)
-    sums = sum(_in_threads(lambda a, b: _gradient_sums(dys[a:b], ys[a:b], xs[a:b], mean, inv_std, relu), xs))
+    dys, xs, scale = _pixels(dy), _pixels(x), gamma * inv_std
+    line = mean, inv_std, scale, beta
+    sums = sum(_in_threads(lambda a, b: _gradient_sums(dys[a:b], xs[a:b], *line, relu), xs))
     dbeta, dgamma = sums.astype(x.dtype)
-    constants = mean, inv_std, gamma * inv_std, dbeta / len(xs), dgamma / len(xs)
+    means = dbeta / len(xs), dgamma / len(xs)
     dx = np.empty_like(xs)
-    _in_threads(lambda a, b: _gradient(dys[a:b], ys[a:b], xs[a:b], *constants, relu, dx[a:b]), xs)
+    _in_threads(lambda a, b: _gradient(dys[a:b], xs[a:b], *line, *means, relu, dx[a:b]), xs)
     return _images(dx, x.shape), dgamma, dbeta
 
 
@@ -168,22 +169,25 @@ def _normalise(x, mean, scale, beta, relu, y):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _gradient_sums(dy, y, x, mean, inv_std, relu):  # type: ignore[no-untyped-def]
+def _gradient_sums(dy, x, mean, inv_std, scale, beta, relu):  # type: ignore[no-untyped-def]
     pixels, channels = x.shape
     total = np.zeros((2, channels), dtype=np.float64)
     few, few_x_hat = np.empty(channels, dtype=x.dtype), np.empty(channels, dtype=x.dtype)
-    masked = np.empty(channels, dtype=x.dtype)
     for first in range(0, pixels, CHUNK):
         few[:] = 0
         few_x_hat[:] = 0
         for p in range(first, min(first + CHUNK, pixels)):
             pixel, gradient = x[p], dy[p]
             if relu:
-                _mask(gradient, y[p], masked)
-                gradient = masked
-            for c in range(channels):
-                few[c] += gradient[c]
-                few_x_hat[c] += gradient[c] * ((pixel[c] - mean[c]) * inv_std[c])
+                for c in range(channels):
+                    deviation = pixel[c] - mean[c]
+                    g = gradient[c] if deviation * scale[c] + beta[c] > 0 else 0  # as `_normalise` has it
+                    few[c] += g
+                    few_x_hat[c] += g * (deviation * inv_std[c])
+            else:
+                for c in range(channels):
+                    few[c] += gradient[c]
+                    few_x_hat[c] += gradient[c] * ((pixel[c] - mean[c]) * inv_std[c])
         for c in range(channels):
             total[0, c] += few[c]
             total[1, c] += few_x_hat[c]
@@ -191,20 +195,16 @@ def _gradient_sums(dy, y, x, mean, inv_std, relu):  # type: ignore[no-untyped-de
 
 
 @njit(nogil=True, cache=True)
-def _gradient(dy, y, x, mean, inv_std, scale, mean_dy, mean_dy_x_hat, relu, dx):  # type: ignore[no-untyped-def]
+def _gradient(dy, x, mean, inv_std, scale, beta, mean_dy, mean_dy_x_hat, relu, dx):  # type: ignore[no-untyped-def]
     pixels, channels = x.shape
-    masked = np.empty(channels, dtype=x.dtype)
     for p in range(pixels):
         pixel, gradient, result = x[p], dy[p], dx[p]
         if relu:
-            _mask(gradient, y[p], masked)
-            gradient = masked
-        for c in range(channels):
-            x_hat = (pixel[c] - mean[c]) * inv_std[c]
-            result[c] = scale[c] * (gradient[c] - mean_dy[c] - x_hat * mean_dy_x_hat[c])
-
-
-@njit(nogil=True)
-def _mask(dy, y, dx):  # type: ignore[no-untyped-def]
-    for c in range(y.size):
-        dx[c] = dy[c] if y[c] > 0 else 0
+            for c in range(channels):
+                deviation = pixel[c] - mean[c]
+                g = gradient[c] if deviation * scale[c] + beta[c] > 0 else 0
+                result[c] = scale[c] * (g - mean_dy[c] - deviation * inv_std[c] * mean_dy_x_hat[c])
+        else:
+            for c in range(channels):
+                x_hat = (pixel[c] - mean[c]) * inv_std[c]
+                result[c] = scale[c] * (gradient[c] - mean_dy[c] - x_hat * mean_dy_x_hat[c])
