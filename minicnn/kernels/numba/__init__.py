@@ -44,6 +44,7 @@ from minicnn.kernels.numba.conv import (
     conv2d_relu_max_pool2d_forward,
 )
 from minicnn.kernels.numba.dropout import dropout_backward, dropout_forward
+from minicnn.kernels.numba.heap import keep_freed_memory
 from minicnn.kernels.numba.linear import linear_backward, linear_forward
 from minicnn.kernels.numba.loss import softmax_cross_entropy_backward, softmax_cross_entropy_forward
 from minicnn.kernels.numba.norm import (
@@ -59,6 +60,7 @@ from minicnn.kernels.numba.product import pack
 from minicnn.kernels.numba.random import random_bits
 from minicnn.kernels.numba.update import adam_update, sgd_update
 
+keep_freed_memory()
 forget_if_sources_changed(pack, Path(__file__).parent)
 
 FILLINGS: dict[str, Callable] = {
