@@ -25,17 +25,17 @@ POINTS = [Fraction(0), Fraction(3, 4), Fraction(-3, 4), Fraction(3, 2), Fraction
 FACTOR = 8
 
 
-def matrices(m, r):
+def matrices(m, r, points=POINTS):
     """A^T (m, 6), G (6, r) and B^T (6, 6) for these points and infinity."""
-    at = [[p**i for p in POINTS] + [Fraction(i == m - 1)] for i in range(m)]
-    g = [[p**k / scale(p) for k in range(r)] for p in POINTS] + [[Fraction(k == r - 1) for k in range(r)]]
-    bt = [coefficients([q for q in POINTS if q != p]) for p in POINTS] + [coefficients(POINTS)]
+    at = [[p**i for p in points] + [Fraction(i == m - 1)] for i in range(m)]
+    g = [[p**k / scale(p, points) for k in range(r)] for p in points] + [[Fraction(k == r - 1) for k in range(r)]]
+    bt = [coefficients([q for q in points if q != p]) for p in points] + [coefficients(points)]
     return tuple(np.array(matrix, dtype=np.float64) for matrix in (at, g, bt))
 
 
-def scale(point):
+def scale(point, points):
     """The product of the differences to the other points."""
-    return np.prod([point - other for other in POINTS if other != point])
+    return np.prod([point - other for other in points if other != point])
 
 
 def coefficients(roots):
@@ -222,3 +222,17 @@ def test_what_is_not_finite_spreads_over_its_tiles_and_no_further():
 def test_a_case_that_is_left_to_the_plain_body_is_not_refused(algorithm):
     w = np.ones((16, 16, 3, 3), dtype=np.float32)
     assert ops.conv2d_forward(np.ones((0, 16, 8, 8), dtype=np.float32), w, None, algorithm=algorithm).shape[0] == 0
+
+
+def test_these_points_round_half_as_much_as_the_customary_ones():
+    """F(4x4, 3x3) in NumPy's float32, 16 channels: root mean square errors."""
+    rng, errors = np.random.default_rng(0), []
+    d, g = rng.normal(size=(300, 16, 6, 6)).astype("f4"), rng.normal(size=(300, 16, 3, 3)).astype("f4")
+    want = sum(
+        (d[..., p : p + 4, q : q + 4].astype("f8") * g[..., p, q, None, None]) for p in range(3) for q in range(3)
+    )
+    for points in (POINTS, [Fraction(p) for p in (0, 1, -1, 2, -2)]):
+        at, kernel, bt = (matrix.astype("f4") for matrix in matrices(4, 3, points))
+        products = ((kernel @ g @ kernel.T) * (bt @ d @ bt.T)).sum(axis=1)
+        errors.append(np.sqrt(((at @ products @ at.T - want.sum(axis=1)) ** 2).mean()))
+    assert 1.6 * errors[0] < errors[1]
