@@ -22,7 +22,7 @@ from typing import Any
 from minicnn.errors import BackendError, DeviceError, listed
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # each is there once, and is looked up at every operation
 class Backend:
     """An array library and the kernels written for its arrays.
 
@@ -146,6 +146,8 @@ def backend_of(*values: Any) -> Backend:
     for value in values:
         kind = type(value)  # once an operation: hence not array_library_of(value), which looks it up alike
         found = _library_of_type[kind] if kind in _library_of_type else array_library_of(value)
+        if found is None and kind is list and value:  # parameters, for example
+            found = backend_of(*value).array_library
         if found is None or found == library:
             continue
         if library is not None:

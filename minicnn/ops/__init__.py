@@ -53,10 +53,11 @@ from minicnn.ops.pool import (
     max_pool2d_forward,
 )
 from minicnn.ops.random import random_bits, random_normal, random_permutation, random_uniform
-from minicnn.ops.update import adam_update, sgd_update
+from minicnn.ops.update import adam_update, adam_update_all, sgd_update, sgd_update_all
 
 __all__ = [
     "adam_update",
+    "adam_update_all",
     "avg_pool2d_backward",
     "avg_pool2d_forward",
     "batch_norm_backward",
@@ -97,6 +98,7 @@ __all__ = [
     "selu_backward",
     "selu_forward",
     "sgd_update",
+    "sgd_update_all",
     "sigmoid_backward",
     "sigmoid_forward",
     "silu_backward",

@@ -3,7 +3,7 @@
 from typing import Any
 
 from minicnn import ops
-from minicnn.backend import Array, array_module
+from minicnn.backend import Array
 from minicnn.errors import ArgumentError
 from minicnn.nn import Parameter
 from minicnn.optim.optimizer import Optimizer, ParametersLike
@@ -29,6 +29,7 @@ class Adam(Optimizer):
     """
 
     hyperparameters = ("lr", "beta1", "beta2", "eps", "weight_decay")
+    moments = ("m", "v")
 
     def __init__(
         self,
@@ -49,9 +50,14 @@ class Adam(Optimizer):
 
     def update(self, parameter: Parameter, grad: Array, memory: dict[str, Any]) -> None:
         """One step, with moments that start at zero."""
-        for moment in ("m", "v"):
-            if moment not in memory:
-                memory[moment] = array_module(grad).zeros_like(parameter.data)
         parameter.data, memory["m"], memory["v"] = ops.adam_update(
             parameter.data, grad, memory["m"], memory["v"], step=memory["step"], **self.settings()
         )
+
+    def update_all(self, due: list[tuple[Parameter, dict[str, Any]]]) -> None:
+        """All parameters in one operation."""
+        if type(self).update is Adam.update:
+            steps = [memory["step"] for _, memory in due]
+            self.in_one_operation(ops.adam_update_all, due, steps=steps, **self.settings())
+        else:  # a subclass has a rule of its own
+            super().update_all(due)

@@ -22,11 +22,13 @@ class Optimizer:
     lr : float
         The learning rate; it may be changed between steps.
     memory : dict of str to dict
-        What is remembered for each parameter (velocity, moments, its number of steps), filled at its first step.
+        What is remembered for each parameter (its moments, its number of steps), filled at its first step.
     """
 
     hyperparameters: tuple[str, ...] = ("lr",)
     """Names of the attributes that the update takes and a checkpoint keeps."""
+    moments: tuple[str, ...] = ()
+    """Names of the arrays that are remembered for each parameter; they have its shape and start at zero."""
 
     def __init__(self, parameters: ParametersLike, lr: float) -> None:
         self.parameters = _by_name(parameters)
@@ -39,12 +41,31 @@ class Optimizer:
 
     def step(self) -> None:
         """Update every parameter that has a gradient and is not frozen."""
+        due = []
         for name, parameter in self.parameters.items():
             if parameter.grad is None or parameter.frozen:
                 continue
             memory = self.memory[name] = self._placed(name, self.memory.get(name, {"step": 0}))
             memory["step"] += 1
+            for moment in self.moments:
+                if moment not in memory:
+                    memory[moment] = array_module(parameter.data).zeros_like(parameter.data)
+            due.append((parameter, memory))
+        self.update_all(due)
+
+    def update_all(self, due: list[tuple[Parameter, dict[str, Any]]]) -> None:
+        """Update parameters, each with its memory: one after the other, unless a subclass knows of something faster."""
+        for parameter, memory in due:
             self.update(parameter, parameter.grad, memory)
+
+    def in_one_operation(self, operation: Any, due: list[tuple[Parameter, dict[str, Any]]], **options: Any) -> None:
+        """Update parameters by operation(ws, dws, *moments, **options) -> ws, *moments, all of them lists."""
+        ws, dws = [parameter.data for parameter, _ in due], [parameter.grad for parameter, _ in due]
+        moments = [[memory[moment] for _, memory in due] for moment in self.moments]
+        ws, *moments = operation(ws, dws, *moments, **options)
+        for (parameter, memory), w, *values in zip(due, ws, *moments, strict=True):
+            parameter.data = w
+            memory.update(zip(self.moments, values, strict=True))
 
     def update(self, parameter: Parameter, grad: Array, memory: dict[str, Any]) -> None:
         """Set `parameter.data` to its new value; `memory` is this parameter's own, with its "step" counted from 1."""

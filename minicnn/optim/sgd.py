@@ -3,7 +3,7 @@
 from typing import Any
 
 from minicnn import ops
-from minicnn.backend import Array, array_module
+from minicnn.backend import Array
 from minicnn.errors import ArgumentError
 from minicnn.nn import Parameter
 from minicnn.optim.optimizer import Optimizer, ParametersLike
@@ -30,6 +30,7 @@ class SGD(Optimizer):
     """
 
     hyperparameters = ("lr", "momentum", "nesterov", "weight_decay")
+    moments = ("velocity",)
 
     def __init__(
         self,
@@ -51,6 +52,11 @@ class SGD(Optimizer):
 
     def update(self, parameter: Parameter, grad: Array, memory: dict[str, Any]) -> None:
         """One step down the gradient."""
-        if "velocity" not in memory:
-            memory["velocity"] = array_module(grad).zeros_like(parameter.data)
         parameter.data, memory["velocity"] = ops.sgd_update(parameter.data, grad, memory["velocity"], **self.settings())
+
+    def update_all(self, due: list[tuple[Parameter, dict[str, Any]]]) -> None:
+        """All parameters in one operation."""
+        if type(self).update is SGD.update:
+            self.in_one_operation(ops.sgd_update_all, due, **self.settings())
+        else:  # a subclass has a rule of its own
+            super().update_all(due)

@@ -58,13 +58,14 @@ from minicnn.kernels.numba.norm import (
 from minicnn.kernels.numba.pool import max_pool2d_backward, max_pool2d_forward
 from minicnn.kernels.numba.product import pack
 from minicnn.kernels.numba.random import random_bits
-from minicnn.kernels.numba.update import adam_update, sgd_update
+from minicnn.kernels.numba.update import adam_update, adam_update_all, sgd_update, sgd_update_all
 
 keep_freed_memory()
 forget_if_sources_changed(pack, Path(__file__).parent)
 
 FILLINGS: dict[str, Callable] = {
     "adam_update": adam_update,
+    "adam_update_all": adam_update_all,
     "avg_pool2d_backward": avg_pool2d_backward,
     "avg_pool2d_forward": avg_pool2d_forward,
     "batch_norm_backward": batch_norm_backward,
@@ -101,6 +102,7 @@ FILLINGS: dict[str, Callable] = {
     "selu_backward": selu_backward,
     "selu_forward": selu_forward,
     "sgd_update": sgd_update,
+    "sgd_update_all": sgd_update_all,
     "sigmoid_backward": sigmoid_backward,
     "sigmoid_forward": sigmoid_forward,
     "silu_backward": silu_backward,

@@ -1,6 +1,7 @@
-"""An optimizer's step for one parameter in one pass over memory, written where the parameter and its moments lie."""
+"""An optimizer's step in one pass over memory, written where a parameter and its moments lie."""
 
 import math
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -10,31 +11,47 @@ from minicnn.kernels.numba.elementwise import pass_over
 from minicnn.kernels.numba.memory import flat, is_float, laid_as
 
 
-def sgd_update(
-    w: Array,
-    dw: Array,
-    velocity: Array,
-    *,
-    lr: float,
-    momentum: float = 0.0,
-    nesterov: bool = False,
-    weight_decay: float = 0.0,
-) -> tuple[Array, Array]:
+def sgd_update(w: Array, dw: Array, velocity: Array, **options: Any) -> tuple[Array, Array]:
     """One pass, in place."""
     flats = _flats(w, dw, velocity)
     if flats is None:
-        options = {"lr": lr, "momentum": momentum, "nesterov": nesterov, "weight_decay": weight_decay}
         return plain_body("sgd_update")(w, dw, velocity, **options)
-    number = w.dtype.type
-    pass_over(_sgd, flats, number(lr), number(momentum), bool(nesterov), number(weight_decay))
+    pass_over(_sgd, flats, *_sgd_numbers(w.dtype.type, **options))
     return w, velocity
 
 
-def adam_update(
-    w: Array,
-    dw: Array,
-    m: Array,
-    v: Array,
+def adam_update(w: Array, dw: Array, m: Array, v: Array, **options: Any) -> tuple[Array, Array, Array]:
+    """One pass, in place; what undoes the moments' bias is computed once."""
+    flats = _flats(w, dw, m, v)
+    if flats is None:
+        return plain_body("adam_update")(w, dw, m, v, **options)
+    pass_over(_adam, flats, *_adam_numbers(w.dtype.type, **options))
+    return w, m, v
+
+
+def sgd_update_all(ws: list[Array], dws: list[Array], velocities: list[Array], **options: Any) -> tuple[list, list]:
+    """The body, without a look at what is plugged for every parameter."""
+    results = [sgd_update(*arrays, **options) for arrays in zip(ws, dws, velocities, strict=True)]
+    return [w for w, _ in results], [velocity for _, velocity in results]
+
+
+def adam_update_all(
+    ws: list[Array], dws: list[Array], ms: list[Array], vs: list[Array], *, steps: list[int], **options: Any
+) -> tuple[list[Array], list[Array], list[Array]]:
+    """The body, without a look at what is plugged for every parameter."""
+    cases = zip(ws, dws, ms, vs, steps, strict=True)
+    results = [adam_update(*arrays, step=step, **options) for *arrays, step in cases]
+    return [w for w, _, _ in results], [m for _, m, _ in results], [v for _, _, v in results]
+
+
+def _sgd_numbers(
+    number: Any, *, lr: float, momentum: float = 0.0, nesterov: bool = False, weight_decay: float = 0.0
+) -> tuple[Any, ...]:
+    return number(lr), number(momentum), bool(nesterov), number(weight_decay)
+
+
+def _adam_numbers(
+    number: Any,
     *,
     step: int,
     lr: float,
@@ -42,15 +59,9 @@ def adam_update(
     beta2: float = 0.999,
     eps: float = 1e-8,
     weight_decay: float = 0.0,
-) -> tuple[Array, Array, Array]:
-    """One pass, in place; what undoes the moments' bias is computed once."""
-    flats = _flats(w, dw, m, v)
-    if flats is None:
-        options = {"lr": lr, "beta1": beta1, "beta2": beta2, "eps": eps, "weight_decay": weight_decay}
-        return plain_body("adam_update")(w, dw, m, v, step=step, **options)
-    numbers = [beta1, 1 - beta1, beta2, 1 - beta2, lr / (1 - beta1**step), 1 / (1 - beta2**step), eps, weight_decay]
-    pass_over(_adam, flats, *[w.dtype.type(number) for number in numbers])
-    return w, m, v
+) -> tuple[Any, ...]:
+    numbers = beta1, 1 - beta1, beta2, 1 - beta2, lr / (1 - beta1**step), 1 / (1 - beta2**step), eps, weight_decay
+    return tuple(number(value) for value in numbers)
 
 
 def _flats(w: Array, dw: Array, *moments: Array) -> list[np.ndarray] | None:
@@ -58,7 +69,7 @@ def _flats(w: Array, dw: Array, *moments: Array) -> list[np.ndarray] | None:
     if not is_float(w, dw, *moments):
         return None
     flats = flat(w, laid_as(w, dw), *moments)
-    return flats if flats and all(f.flags.writeable for f in (flats[0], *flats[2:])) else None
+    return flats if flats and w.flags.writeable and all(m.flags.writeable for m in moments) else None
 
 
 @njit(nogil=True, cache=True)
