@@ -13,7 +13,7 @@ from minicnn.backend.backends import (
 from minicnn.backend.compiling import Compilation
 from minicnn.backend.keys import CounterRng, Key, default_rng, seed
 from minicnn.backend.slots import Slot, dispatch_state, plain_body, plug, slot, slots
-from minicnn.backend.threads import get_num_threads, in_threads, parts_of, run_parts, set_num_threads
+from minicnn.backend.threads import get_num_threads, in_threads, parts_of, pieces_of, run_parts, set_num_threads
 
 __all__ = [
     "Array",
@@ -32,6 +32,7 @@ __all__ = [
     "get_num_threads",
     "in_threads",
     "parts_of",
+    "pieces_of",
     "plain_body",
     "plug",
     "run_parts",

@@ -7,7 +7,7 @@ order of the parts. So they do not depend on which thread was faster, and are th
 
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 
 from minicnn.errors import whole_number
@@ -57,10 +57,15 @@ def in_threads(work: Callable[[int, int], object], count: int, *, cost: int = EN
 
     cost : about how many simple operations, such as multiply-adds of numbers, one of `count` takes
     """
-    threads = get_num_threads()
-    if threads == 1 or count * cost < 2 * ENOUGH:  # nearly all calls are short
+    if get_num_threads() == 1 or count * cost < 2 * ENOUGH:  # nearly all calls are short
         return [work(0, count)]
-    return run_parts(work, _cut(count, min(PARTS * threads, count, count * cost // ENOUGH)))
+    return run_parts(work, pieces_of(count, cost=cost))
+
+
+def pieces_of(count: int, *, cost: int = ENOUGH) -> list[tuple[int, int]]:
+    """Cut range(count) into pieces (first, last), a few for every thread: what `in_threads` gives away one by one."""
+    threads = get_num_threads()
+    return _cut(count, max(1, min(PARTS * threads if threads > 1 else 1, count, count * cost // ENOUGH)))
 
 
 def parts_of(count: int, *, cost: int = ENOUGH) -> list[tuple[int, int]]:
@@ -72,8 +77,8 @@ def _cut(count: int, parts: int) -> list[tuple[int, int]]:
     return [(count * i // parts, count * (i + 1) // parts) for i in range(parts)]
 
 
-def run_parts(work: Callable[[int, int], object], parts: list[tuple[int, int]]) -> list:
-    """Call work(first, last) for every part, in as many threads as there are; return the results in order."""
+def run_parts(work: Callable[..., object], parts: Sequence[tuple]) -> list:
+    """Call work(*part) for every part, in as many threads as there are; return the results in order."""
     if len(parts) == 1:
         return [work(*parts[0])]
     results: list = [None] * len(parts)

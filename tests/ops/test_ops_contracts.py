@@ -118,9 +118,17 @@ EXAMPLES = {
         [r(3, 4), r(3, 4), r(3, 4), r(3, 4, positive=True)],
         {"step": 3, "lr": 0.1, "weight_decay": 0.1},
     ),
+    "sgd_update_all": lambda r: (
+        [[r(3, 4), r(5)], [r(3, 4), r(5)], [r(3, 4), r(5)]],
+        {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.1},
+    ),
+    "adam_update_all": lambda r: (
+        [[r(3, 4), r(5)], [r(3, 4), r(5)], [r(3, 4), r(5)], [r(3, 4, positive=True), r(5, positive=True)]],
+        {"steps": [3, 1], "lr": 0.1, "weight_decay": 0.1},
+    ),
 }
 NO_FLOATS = {"random_bits"}
-UPDATES = {"sgd_update", "adam_update"}  # they may write to all but the gradient
+UPDATES = {"sgd_update", "adam_update", "sgd_update_all", "adam_update_all"}  # they may write to all but the gradient
 
 operations = pytest.mark.parametrize("name", sorted(slots().keys() - NO_FLOATS))
 both_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -132,14 +140,26 @@ def example(name, dtype=np.float64):
 
 
 def results_of(name, args, options):
-    """The operation's results as a tuple."""
+    """The operation's results, in a list; those of lists one by one."""
     operation = slots()[name]
     results = operation(*args, **options)
-    return results if len(operation.returns) > 1 else (results,)
+    return arrays_in(results if len(operation.returns) > 1 else (results,))
+
+
+def arrays_in(values):
+    """All arrays among values, and in lists among them; a loss is a number, which is let through too."""
+    return [array for value in values for array in (value if isinstance(value, list) else [value])]
 
 
 def array_arguments(args, options):
-    return [value for value in (*args, *options.values()) if isinstance(value, np.ndarray)]
+    return [value for value in arrays_in([*args, *options.values()]) if isinstance(value, np.ndarray)]
+
+
+def reordered(order, value):
+    """An array, or the arrays of a list, in another memory order."""
+    if isinstance(value, list):
+        return [reordered(order, item) for item in value]
+    return order(value) if isinstance(value, np.ndarray) else value
 
 
 @operations
@@ -152,13 +172,15 @@ def test_dtype_in_is_dtype_out(name, dtype):
 
 @operations
 def test_there_are_as_many_results_as_declared(name):
-    assert len(results_of(name, *example(name))) == len(slots()[name].returns)
+    args, options = example(name)
+    results = slots()[name](*args, **options)
+    assert (len(results) if isinstance(results, tuple) else 1) == len(slots()[name].returns)
 
 
 @operations
 def test_inputs_and_dy_are_not_written_to(name):
     args, options = example(name)
-    guarded = [args[1]] if name in UPDATES else array_arguments(args, options)
+    guarded = arrays_in([args[1]]) if name in UPDATES else array_arguments(args, options)
     before = [array.copy() for array in guarded]
     for array in guarded:
         array.flags.writeable = False  # a write by NumPy raises; the comparison catches a compiled kernel's
@@ -170,7 +192,7 @@ def test_inputs_and_dy_are_not_written_to(name):
 @operations
 def test_results_are_new_arrays(name):
     args, options = example(name)
-    guarded = [args[1]] if name in UPDATES else array_arguments(args, options)
+    guarded = arrays_in([args[1]]) if name in UPDATES else array_arguments(args, options)
     for result in results_of(name, args, options):
         for array in guarded:
             assert not np.shares_memory(result, array)
@@ -182,8 +204,7 @@ def test_results_are_new_arrays(name):
 def test_memory_order_makes_no_difference(name, dtype, order):
     want = results_of(name, *example(name, dtype))
     args, options = example(name, dtype)
-    args = [order(value) if isinstance(value, np.ndarray) else value for value in args]
-    options = {k: order(value) if isinstance(value, np.ndarray) else value for k, value in options.items()}
+    args, options = [reordered(order, value) for value in args], {k: reordered(order, v) for k, v in options.items()}
     for got, result in zip(results_of(name, args, options), want, strict=True):
         assert got.shape == result.shape
         assert got.dtype == result.dtype

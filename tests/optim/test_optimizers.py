@@ -286,3 +286,41 @@ def test_one_parameter_given_twice_is_refused():
     parameter = Parameter(np.ones(3))
     with pytest.raises(ArgumentError, match="given twice"):
         optim.SGD([parameter, parameter], lr=0.1)
+
+
+@pytest.mark.parametrize("kind", [optim.SGD, optim.Adam])
+def test_a_rule_of_ones_own_is_asked_for_every_parameter(kind):
+    """All parameters go through one operation, but not where a subclass has written `update` anew."""
+    asked = []
+
+    class Mine(kind):
+        def update(self, parameter, grad, memory):
+            asked.append(parameter)
+            super().update(parameter, grad, memory)
+
+    ours, theirs = [], []
+    for parameters, optimizer in ((ours, Mine), (theirs, kind)):
+        parameters += [Parameter(np.full(shape, 2.0)) for shape in ((3,), (2, 2))]
+        for parameter in parameters:
+            parameter.add_grad(np.ones(parameter.data.shape))
+        optimizer(parameters, lr=0.1).step()
+    assert asked == ours
+    for mine, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(mine.data, other.data, rtol=1e-15)
+
+
+@pytest.mark.parametrize(("kind", "name"), [(optim.SGD, "sgd_update"), (optim.Adam, "adam_update")])
+def test_an_update_that_is_plugged_in_is_used_for_every_parameter(kind, name):
+    shapes = []
+
+    def mine(w, dw, *moments, **options):
+        shapes.append(w.shape)
+        return (w - 1, *moments)
+
+    parameters = [Parameter(np.full(shape, 2.0)) for shape in ((3,), (2, 2))]
+    for parameter in parameters:
+        parameter.add_grad(np.ones(parameter.data.shape))
+    with mc.plug(**{name: mine}):
+        kind(parameters, lr=0.1).step()
+    assert shapes == [(3,), (2, 2)]
+    assert all((parameter.data == 1).all() for parameter in parameters)

@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 
 from minicnn.kernels.numba.frame import clear, copy, gradients_before, pool_images, put
-from minicnn.kernels.numba.product import MOST_HEIGHT, multiply, row_offsets
+from minicnn.kernels.numba.product import MOST_HEIGHT, evenly, multiply
 from minicnn.kernels.numba.transforms import (
     PLANES,
     to_input,
@@ -170,10 +170,10 @@ def forward(x, planes, panels, bias, relu, pool, blocks, space, first, last, z, 
         for n in range(images):
             put(x, n0 + n, row - top, left, frame, n * height * width * c, height, width, c)
         tiles = _to_input_tiles(frame, images, height, width, c, blocks, v, v_plane, spare)
-        tile_rows = row_offsets(tiles, c)
+        tile_rows, channel_steps = evenly(tiles, c), evenly(depth, one)
         for p in range(PLANES):
             multiply(
-                products, p * m_plane, f, anew, zeros, v, p * v_plane, tile_rows, one, tiles,
+                products, p * m_plane, f, anew, zeros, v, p * v_plane, tile_rows, channel_steps, tiles,
                 planes[p], zero, depth, zero, depth, panels, lanes,
             )  # fmt: skip
         if pool.kh:
@@ -203,7 +203,7 @@ def backward(  # type: ignore[no-untyped-def]
     v, space = cut(space, PLANES * v_plane)
     gradients, spare = cut(space, PLANES * m_plane)
     clear(frame)
-    channel_rows = row_offsets(depth, one)
+    channel_rows, feature_steps = evenly(depth, one), evenly(features, one)
     for block in range(first * bands, last * bands):
         n0, band = block // bands * group, block % bands
         row, images = band * rows * m, min(group, len(x) - n0)
@@ -217,15 +217,15 @@ def backward(  # type: ignore[no-untyped-def]
             _to_output_tiles(z, z, False, images, f, blocks, zero, row, gradients, m_plane, bias_sums, spare)
         else:
             _to_output_tiles(dy, y, relu, images, f, blocks, n0, row, gradients, m_plane, bias_sums, spare)
-        tile_rows = row_offsets(tiles, f)
+        tile_rows, tile_steps = evenly(tiles, f), evenly(tiles, c)
         for p in range(PLANES):
             multiply(
-                sums, p * (len(sums) // PLANES), f, block > first * bands, zeros, v, p * v_plane, channel_rows, c,
-                depth, gradients, p * m_plane, one, f, tiles, panels, lanes,
+                sums, p * (len(sums) // PLANES), f, block > first * bands, zeros, v, p * v_plane, channel_rows,
+                tile_steps, depth, gradients, p * m_plane, one, f, tiles, panels, lanes,
             )  # fmt: skip
             if dx.size:  # V[p] has served: its place is taken by dV[p]
                 multiply(
-                    v, p * v_plane, c, anew, zeros, gradients, p * m_plane, tile_rows, one, tiles,
+                    v, p * v_plane, c, anew, zeros, gradients, p * m_plane, tile_rows, feature_steps, tiles,
                     planes[p], zero, features, zero, features, turned_panels, lanes,
                 )  # fmt: skip
         if dx.size:

@@ -1,14 +1,14 @@
 """Convolution without columns: the tile walks over the image itself.
 
-In channels-last memory the numbers that one row of a window covers lie side by side, kw * C of them. So a window is kh
-stretches, and the tile of `tile.py` reads them where they are:
+The numbers under a window stand at the same distances from its beginning, wherever it is. So the tile of `tile.py`
+reads them where they are, by two lists: where the windows begin, and what leads from there to each of their numbers.
 
-    forward     y[position, f]   = sum over stretches of x  times  kernels     A = x, B = the kernels, packed
-    weights     dw[(p, q, c), f] = sum over positions of x  times  dy          A = x, B = dy
+    forward     y[position, f]   = sum over (p, q, c) of x  times  kernels     A = x, B = the kernels, packed
+    weights     dw[(p, q, c), f] = sum over positions of x  times  dy          A = x, its lists exchanged, B = dy
     input       dx               = the forward pass over dy, with the kernels turned by 180 degrees and transposed
 
-Nothing is unfolded. A dilated window has kh * kw stretches of C numbers each. With a stride, the pixels of dx fall into
-stride * stride classes, each of which has met its own part of the kernel: a forward pass of its own over dy.
+Nothing is unfolded. With a stride, the pixels of dx fall into stride * stride classes, each of which has met its own
+part of the kernel: a forward pass of its own over dy.
 """
 
 import math
@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from minicnn.backend import get_num_threads, in_threads, parts_of, run_parts
+from minicnn.backend import get_num_threads, in_threads, parts_of, pieces_of, run_parts
 from minicnn.geometry import Pair
 from minicnn.kernels.numba.frame import Pooling, copy, gradients_before, pool_images, put
 from minicnn.kernels.numba.product import (
@@ -32,23 +32,18 @@ from minicnn.kernels.numba.setup import NO_IMAGES, Geometry, Order, filled_up, p
 from minicnn.kernels.numba.tile import MAX_VECTORS
 from minicnn.kernels.numba.vector import VECTOR_BYTES, address, load, store
 
-FRAMES = 1 << 15
+FRAMES = 1 << 17
 """Bytes of images that go through a convolution together."""
 
 
-class Window(NamedTuple):
-    """How a kernel lies on a framed image (height, width, channels) whose first pixel is at (top, left)."""
+class Frame(NamedTuple):
+    """The border of an image: (height, width, channels) with its first pixel at (top, left)."""
 
     height: int
     width: int
     channels: int
     top: int
     left: int
-    kh: int
-    kw: int
-    down: int
-    across: int
-    """Dilation: pixels from one row, or column, of the kernel to the next."""
     lanes: int
 
 
@@ -69,34 +64,35 @@ class Sweep(NamedTuple):
     """All positions of a kernel on a group of framed images, which stand in memory one after the other.
 
     starts : where in the frames the window of each position begins; for a tile that is not full, the last comes again
+    taps : where the `depth` numbers under a window stand, from its beginning; the last comes again too
     places : the pixel of the output that each position gives, counted from the group's first
     """
 
-    window: Window
+    frame: Frame
     starts: np.ndarray
+    taps: np.ndarray
+    depth: int
     places: np.ndarray
     group: int
 
 
 @njit(nogil=True)
-def _put_images(x, n, images, window, frames):  # type: ignore[no-untyped-def]
+def _put_images(x, n, images, frame, frames):  # type: ignore[no-untyped-def]
     """Copy images n, n + 1, ... into their frames."""
-    row, zero = window.width * window.channels, np.int64(0)  # see product.py
+    row, zero = frame.width * frame.channels, np.int64(0)  # see product.py
     for i in range(images):
-        inside = frames[(i * window.height + window.top) * row :]
-        put(x, n + i, zero, window.left, inside, zero, x.shape[1], window.width, window.channels)
+        inside = frames[(i * frame.height + frame.top) * row :]
+        put(x, n + i, zero, frame.left, inside, zero, x.shape[1], frame.width, frame.channels)
 
 
 @njit(nogil=True)
 def _positions(n, sweep, packed, panels, bias, floor, first, last, frames, out, y):  # type: ignore[no-untyped-def]
     """Compute positions `first` to `last` of the images in the frames, for y[n], y[n + 1], ..."""
     _, h, w, features = y.shape
-    window, starts, places, _ = sweep
-    lanes, target, zero, one = window.lanes, y.reshape(-1), np.int64(0), np.int64(1)  # see product.py
-    c, kh, kw, down = window.channels, window.kh, window.kw, window.down * window.width * window.channels
-    lowest, dilated, f0, at = frames.dtype.type(-np.inf), window.across > 1 and kw > 1, 0, 0
+    frame, starts, taps, depth, places, _ = sweep
+    target, zero, f0 = y.reshape(-1), np.int64(0), 0  # see product.py
     for vectors in panels:
-        wide, tall, start = vectors * lanes, HEIGHTS[vectors], address(bias, f0)
+        wide, tall = vectors * frame.lanes, HEIGHTS[vectors]
         used = min(wide, features - f0)
         for t in range(first, last, tall):
             here, place = min(tall, last - t), places[t]
@@ -104,21 +100,12 @@ def _positions(n, sweep, packed, panels, bias, floor, first, last, frames, out, 
             to, row = address(out, zero), wide
             if whole:  # the tile's rows are neighbours in y
                 to, row = address(target, (n * h * w + place) * features + f0), features
-            a, offsets, b = address(frames, zero), address(starts, t), address(packed, at)
-            if not dilated:  # a row of the window is one stretch
-                step = kw * c * wide
-                tile(vectors, to, row, start, zero, floor, a, offsets, down, one, b, step, wide, kh, kw * c)
-            else:
-                for p in range(kh):
-                    begin, begin_row = (start, zero) if p == 0 else (to, row)
-                    a, b = address(frames, p * down), address(packed, at + p * kw * c * wide)
-                    low, step = floor if p == kh - 1 else lowest, window.across * c
-                    tile(vectors, to, row, begin, begin_row, low, a, offsets, step, one, b, c * wide, wide, kw, c)
+            start, a, b = address(bias, f0), address(frames, zero), address(packed, f0 * depth)
+            tile(vectors, to, row, start, zero, floor, a, address(starts, t), address(taps, zero), b, wide, depth)
             if not whole:
                 for m in range(here):
                     copy(out, m * wide, target, (n * h * w + places[t + m]) * features + f0, used)
         f0 += wide
-        at += kh * kw * c * wide
 
 
 @njit(nogil=True, cache=True)
@@ -130,15 +117,15 @@ def forward(x, sweep, packed, panels, bias, floor, pool, parts, first, last, z, 
     bias : as wide as all panels; what is below `floor` then becomes so, and max pooling follows if `pool` has a size
     z : (group, oh, ow, F), where images wait for being pooled
     """
-    window, group = sweep.window, sweep.group
-    frames = np.zeros(group * window.height * window.width * window.channels, dtype=x.dtype)
-    out = np.empty(MOST_HEIGHT * MAX_VECTORS * window.lanes, dtype=x.dtype)
+    frame, group = sweep.frame, sweep.group
+    frames = np.zeros(group * frame.height * frame.width * frame.channels, dtype=x.dtype)
+    out = np.empty(MOST_HEIGHT * MAX_VECTORS * frame.lanes, dtype=x.dtype)
     held, zero = -1, np.int64(0)  # see product.py
     for unit in range(first, last):
         n, part = unit // parts * group, unit % parts
         images = min(group, len(x) - n)
         if n != held:
-            _put_images(x, n, images, window, frames)
+            _put_images(x, n, images, frame, frames)
             held = n
         positions = len(sweep.places) // group * images
         a, b = positions * part // parts, positions * (part + 1) // parts
@@ -151,27 +138,24 @@ def forward(x, sweep, packed, panels, bias, floor, pool, parts, first, last, z, 
 
 @njit(nogil=True, cache=True)
 def weights(  # type: ignore[no-untyped-def]
-    x, window, group, stride_h, stride_w, dy, y, argmax, relu, pool, k_offsets, panels, first, last, z, wide_dy, dz,
-    sums, db
-):  # fmt: skip
+    x, sweep, dy, y, argmax, relu, pool, panels, first, last, z, wide_dy, dz, sums, db
+):
     """Add dw (kh * kw * C, f) to sums and db to db (f,), over groups `first` to `last`.
 
-    A tile of sums stays at hand while it goes over all images of a group.
+    A tile of sums stays in the registers while it goes over all images of a group.
 
-    k_offsets : where in the frame each row of dw has its pixel for the first position; the last is repeated
     z : (group, oh, ow, F), where gradients of the convolution's own output wait
     wide_dy : (group, oh, ow, f), the same with channels filled up
     dz : all gradients of the convolution's output, for `forward` to go on with; empty if nobody needs them
     """
     _, oh, ow, f = wide_dy.shape
-    depth, row = window.kh * window.kw * window.channels, window.width * window.channels
-    frames, zero = np.zeros(group * window.height * row, dtype=x.dtype), np.int64(0)  # see product.py
-    total, lowest = sums.reshape(-1), x.dtype.type(-np.inf)
-    a_row, a_step, size = stride_h * row, stride_w * window.channels, oh * ow * f
+    frame, starts, taps, depth, _, group = sweep
+    frames, zero = np.zeros(group * frame.height * frame.width * frame.channels, dtype=x.dtype), np.int64(0)
+    total, lowest, size = sums.reshape(-1), x.dtype.type(-np.inf), oh * ow * f
     for block in range(first, last):
         n = block * group
         images = min(group, len(x) - n)
-        _put_images(x, n, images, window, frames)
+        _put_images(x, n, images, frame, frames)
         if relu:
             gradients_before(dy, y, argmax, pool, n, images, z)
             if dz.size:
@@ -183,19 +167,18 @@ def weights(  # type: ignore[no-untyped-def]
             for i in range(images):
                 put(source, begin + i, zero, zero, wide_dy.reshape(-1), i * size, oh, ow, f)
             gradient, begin_at = wide_dy.reshape(-1), zero
-        for k in range(0, f, window.lanes):
+        for k in range(0, f, frame.lanes):
             sum_of_k = load(db, k)
             for position in range(images * oh * ow):
                 sum_of_k = sum_of_k + load(gradient, begin_at + position * f + k)
             store(db, k, sum_of_k)
         f0 = 0
         for vectors in panels:
-            width, tall = vectors * window.lanes, HEIGHTS[vectors]
+            width, tall = vectors * frame.lanes, HEIGHTS[vectors]
+            a, steps, b = address(frames, zero), address(starts, zero), address(gradient, begin_at + f0)
             for k in range(0, depth, tall):
-                to, offsets = address(total, k * f + f0), address(k_offsets, k)
-                for i in range(images):
-                    a, b = address(frames, i * window.height * row), address(gradient, begin_at + i * size + f0)
-                    tile(vectors, to, f, to, f, lowest, a, offsets, a_row, a_step, b, ow * f, f, oh, ow)
+                to = address(total, k * f + f0)
+                tile(vectors, to, f, to, f, lowest, a, address(taps, k), steps, b, f, images * oh * ow)
             f0 += width
 
 
@@ -209,16 +192,14 @@ class Direct:
         self.lanes = VECTOR_BYTES // np.dtype(g.dtype).itemsize
         self.f = rounded_up(g.f, self.lanes)
         self.panels = cut_into_panels(g.f, self.lanes)
-        (kh, kw), (dh, dw), ((top, bottom), (left, right)) = g.kernel, g.dilation, g.pads
+        (kh, kw), ((top, bottom), (left, right)) = g.kernel, g.pads
         self.size = kh * kw
         self.taps = np.arange(kh * kw)
-        self.window = Window(top + g.h + bottom, left + g.w + right, g.c, top, left, kh, kw, dh, dw, self.lanes)
+        frame = Frame(top + g.h + bottom, left + g.w + right, g.c, top, left, self.lanes)
         self.cost = math.prod(g.out) * kh * kw * g.c * self.f // self.lanes  # of an image
         self.most_images = -(-g.n // len(parts_of(g.n, cost=self.cost)))
-        starts = self._frame_places(g.out, g.stride, self.window)
-        self.sweep = self._sweep(self.window, starts, np.arange(math.prod(g.out)), math.prod(g.out))
-        pixels = self._frame_places(g.kernel, g.dilation, self.window)
-        self.k_offsets = padded((pixels[:, None] + np.arange(g.c)).reshape(-1))
+        starts, pixels = _places(frame, g.out, g.stride), _places(frame, g.kernel, g.dilation)
+        self.sweep = self._sweep(frame, starts, pixels, np.arange(math.prod(g.out)), math.prod(g.out))
         self.classes = [self._class(i, j) for i in range(g.stride[0]) for j in range(g.stride[1])]
 
     def forward(self, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, relu: bool, y: Any, argmax: Any) -> None:
@@ -226,15 +207,15 @@ class Direct:
         g = self.geometry
         bias = filled_up(b, self.f, g.dtype)
         packed = self._packed(w, self.taps, Order(g.c, g.f, self.size, g.c * self.size), self.panels)
-        self._run(x, self.sweep, packed, self.panels, bias, relu, y, argmax)
+        self._run(x, [(self.sweep, packed)], self.panels, bias, relu, g.pool, y, argmax)
 
     def backward(
         self, dy: Any, y: Any, argmax: Any, x: np.ndarray, w: np.ndarray, relu: bool, need_dx: bool
     ) -> tuple[Any, np.ndarray, np.ndarray]:
         """dy (N, oh, ow, F) of what came out -> dx (N, H, W, C) or nothing, dw (F, C, kh, kw), db (F,)"""
-        g, (kh, kw), (sh, sw) = self.geometry, self.geometry.kernel, self.geometry.stride
+        g = self.geometry
         dz = np.empty((g.n, *g.out, g.f), dtype=g.dtype) if relu and need_dx else NO_IMAGES[g.dtype]
-        group, depth = self.sweep.group, kh * kw * g.c
+        group, depth = self.sweep.group, self.sweep.depth
         parts = parts_of(-(-g.n // group), cost=group * self.cost)
         sums = np.zeros((len(parts), depth + MOST_HEIGHT, self.f), dtype=g.dtype)
         db = np.zeros((len(parts), self.f), dtype=g.dtype)
@@ -244,8 +225,8 @@ class Direct:
             z = np.empty((group, *g.out, g.f if relu else 0), dtype=g.dtype)
             wide_dy = np.zeros((1 if g.f == self.f else group, *g.out, self.f), dtype=g.dtype)
             weights(
-                x, self.window, group, sh, sw, dy, y, argmax, relu, g.pool, self.k_offsets, self.panels,
-                first, last, z, wide_dy, dz, sums[part], db[part],
+                x, self.sweep, dy, y, argmax, relu, g.pool, self.panels, first, last, z, wide_dy, dz,
+                sums[part], db[part],
             )  # fmt: skip
 
         run_parts(work, parts)
@@ -260,9 +241,9 @@ class Direct:
         dx = (np.empty if none_missing else np.zeros)((g.n, g.h, g.w, g.c), dtype=g.dtype)
         panels = cut_into_panels(g.c, self.lanes)
         bias = np.zeros(rounded_up(g.c, self.lanes), dtype=g.dtype)
-        for taps, sweep in filter(None, self.classes):
-            packed = self._packed(w, taps, Order(g.f, g.c, g.c * self.size, self.size), panels)
-            self._run(dy, sweep, packed, panels, bias, False, dx, NO_IMAGES["uint8"], pool=Pooling())
+        order = Order(g.f, g.c, g.c * self.size, self.size)
+        sweeps = [(sweep, self._packed(w, taps, order, panels)) for taps, sweep in filter(None, self.classes)]
+        self._run(dy, sweeps, panels, bias, False, Pooling(), dx, NO_IMAGES["uint8"])
         return dx
 
     def _packed(self, w: np.ndarray, taps: np.ndarray, order: Order, panels: np.ndarray) -> np.ndarray:
@@ -272,29 +253,35 @@ class Direct:
         return packed
 
     def _run(
-        self, x: Any, sweep: Sweep, packed: Any, panels: Any, bias: Any, relu: bool, y: Any, argmax: Any,
-        *, pool: Pooling | None = None,
+        self, x: Any, sweeps: list[tuple[Sweep, np.ndarray]], panels: Any, bias: Any, relu: bool, pool: Pooling,
+        y: Any, argmax: Any,
     ) -> None:  # fmt: skip
-        """Convolve all images of x with packed kernels."""
-        pool = self.geometry.pool if pool is None else pool
+        """Convolve all images of x, in every sweep with its packed kernels; together they fill y."""
         floor = x.dtype.type(0 if relu else -np.inf)
-        groups, positions = -(-len(x) // sweep.group), len(sweep.places)
-        parts = 1 if pool.kh else max(1, min(get_num_threads() // groups, positions))
-        z_shape = (sweep.group, *self.geometry.out, y.shape[3]) if pool.kh else (0, 0, 0, 0)
+        jobs: list[tuple] = []
+        for sweep, packed in sweeps:
+            groups, positions = -(-len(x) // sweep.group), len(sweep.places)
+            parts = 1 if pool.kh else max(1, min(get_num_threads() // groups, positions))
+            cost = positions * len(packed) // self.lanes // parts
+            jobs += [(sweep, packed, parts, *piece) for piece in pieces_of(groups * parts, cost=cost)]
 
-        def work(first: int, last: int) -> None:
-            z = np.empty(z_shape, dtype=x.dtype)
+        def work(sweep: Sweep, packed: np.ndarray, parts: int, first: int, last: int) -> None:
+            z = np.empty((sweep.group, *self.geometry.out, y.shape[3]) if pool.kh else (0, 0, 0, 0), dtype=x.dtype)
             forward(x, sweep, packed, panels, bias, floor, pool, parts, first, last, z, y, argmax)
 
-        in_threads(work, groups * parts, cost=positions * len(packed) // self.lanes // parts)
+        run_parts(work, jobs)
 
-    def _sweep(self, window: Window, starts: np.ndarray, places: np.ndarray, pixels: int) -> Sweep:
-        """Lay out the positions of as many images as stay in the cache, `pixels` of the output each."""
-        size = window.height * window.width * window.channels
-        itemsize = VECTOR_BYTES // self.lanes
-        group = max(1, min(self.most_images, FRAMES // (size * itemsize)))
+    def _sweep(self, frame: Frame, starts: np.ndarray, pixels: np.ndarray, places: np.ndarray, to: int) -> Sweep:
+        """Lay out the positions of as many images as stay in the cache, each with `to` pixels of the output.
+
+        starts, pixels : where windows begin, and from there their pixels;   places : the pixels that they give
+        """
+        size = frame.height * frame.width * frame.channels
+        group = max(1, min(self.most_images, FRAMES // (size * VECTOR_BYTES // self.lanes)))
         image = np.arange(group)[:, None]
-        return Sweep(window, padded((image * size + starts).reshape(-1)), (image * pixels + places).reshape(-1), group)
+        taps = (pixels[:, None] + np.arange(frame.channels)).reshape(-1)
+        all_starts, all_places = (image * size + starts).reshape(-1), (image * to + places).reshape(-1)
+        return Sweep(frame, padded(all_starts), padded(taps), len(taps), all_places, group)
 
     def _class(self, i: int, j: int) -> tuple | None:
         """Return how pixels i, i + stride, ... (and j alike) get their gradients; None if no kernel ever met them.
@@ -318,17 +305,18 @@ class Direct:
             max(border + out, border + first + count - 1 + (len(tap) - 1) * step + 1)
             for border, out, first, count, tap, step in zip(borders, g.out, firsts, counts, taps, steps, strict=True)
         ]
-        (height, width), (top, left), (down, across) = spans, borders, steps
-        window = Window(height, width, g.f, top, left, len(taps[0]), len(taps[1]), down, across, self.lanes)
+        (height, width), (top, left) = spans, borders
+        frame = Frame(height, width, g.f, top, left, self.lanes)
         corner = [border + first for border, first in zip(borders, firsts, strict=True)]
-        starts = self._frame_places((counts[0], counts[1]), (1, 1), window) + (corner[0] * spans[1] + corner[1]) * g.f
+        starts = _places(frame, (counts[0], counts[1]), (1, 1)) + (corner[0] * width + corner[1]) * g.f
+        pixels = _places(frame, (len(taps[0]), len(taps[1])), (steps[0], steps[1]))
         rows, columns = np.arange(i, g.h, g.stride[0]), np.arange(j, g.w, g.stride[1])
         positions = np.array(taps[0])[:, None] * g.kernel[1] + np.array(taps[1])
         places = (rows[:, None] * g.w + columns).reshape(-1)
-        return positions.reshape(-1), self._sweep(window, starts, places, g.h * g.w)
+        return positions.reshape(-1), self._sweep(frame, starts, pixels, places, g.h * g.w)
 
-    @staticmethod
-    def _frame_places(counts: Pair, steps: Pair, window: Window) -> np.ndarray:
-        """Return where the pixels (i * step, j * step) of a frame begin."""
-        rows, columns = np.arange(counts[0]) * steps[0], np.arange(counts[1]) * steps[1]
-        return ((rows[:, None] * window.width + columns) * window.channels).reshape(-1)
+
+def _places(frame: Frame, counts: Pair, steps: Pair) -> np.ndarray:
+    """Return where the pixels (i * step, j * step) of a frame begin."""
+    rows, columns = np.arange(counts[0]) * steps[0], np.arange(counts[1]) * steps[1]
+    return ((rows[:, None] * frame.width + columns) * frame.channels).reshape(-1)

@@ -13,7 +13,7 @@ from numba import njit
 
 from minicnn.backend import Array, get_num_threads, in_threads, plain_body
 from minicnn.kernels.numba.memory import is_float
-from minicnn.kernels.numba.product import HEIGHTS, MOST_HEIGHT, cut_into_panels, multiply, pack, rounded_up, row_offsets
+from minicnn.kernels.numba.product import HEIGHTS, MOST_HEIGHT, cut_into_panels, evenly, multiply, pack, rounded_up
 from minicnn.kernels.numba.setup import Order, filled_up
 from minicnn.kernels.numba.vector import VECTOR_BYTES
 
@@ -98,8 +98,8 @@ _ONE_TAP = np.zeros(1, dtype=np.int64)
 @njit(nogil=True, cache=True)
 def _multiply(out, width, bias, a, row, step, first, last, packed, depth, f0, panels, lanes):  # type: ignore[no-untyped-def]
     """Compute rows `first` to `last` of the columns from f0 on that are in these panels."""
-    zero, offsets = np.int64(0), row_offsets(last - first, row)
+    zero, offsets, steps = np.int64(0), evenly(last - first, row), evenly(depth, step)
     multiply(
-        out, first * width + f0, width, np.bool_(False), bias[f0:], a, first * row, offsets, step, last - first,
+        out, first * width + f0, width, np.bool_(False), bias[f0:], a, first * row, offsets, steps, last - first,
         packed, f0 * depth, depth, zero, depth, panels, lanes,
     )  # fmt: skip

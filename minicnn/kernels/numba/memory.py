@@ -7,13 +7,32 @@ the innermost loop runs over them and fills whole vectors. Outside, the same mem
 import threading
 
 import numpy as np
+from numba import njit
 
-from minicnn.backend import Array
+from minicnn.backend import Array, in_threads
 
 
 def channels_last(x: Array) -> np.ndarray:
     """Return x (N, C, H, W) as contiguous (N, H, W, C); a view where x lies so already."""
-    return np.ascontiguousarray(x.transpose(0, 2, 3, 1))
+    last = x.transpose(0, 2, 3, 1)
+    if last.flags.c_contiguous or not x.flags.c_contiguous:
+        return np.ascontiguousarray(last)
+    n, c, h, w = x.shape
+    turned = np.empty((n, h, w, c), dtype=x.dtype)
+    planes, pixels = x.reshape(n, c, h * w), turned.reshape(n, h * w, c)
+    in_threads(lambda i, j: _turn(planes[i:j], pixels[i:j]), n, cost=c * h * w)
+    return turned
+
+
+@njit(nogil=True, cache=True)
+def _turn(planes, pixels):  # type: ignore[no-untyped-def]
+    """pixels[n, i, c] = planes[n, c, i]"""
+    images, channels, size = planes.shape
+    for n in range(images):
+        for c in range(channels):
+            plane, image = planes[n, c], pixels[n]
+            for i in range(size):
+                image[i, c] = plane[i]
 
 
 def channels_first(x: np.ndarray) -> Array:

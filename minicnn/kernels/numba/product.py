@@ -24,18 +24,16 @@ def rounded_up(number: int, multiple: int) -> int:
 
 
 @njit(nogil=True, cache=True)
-def tile(  # type: ignore[no-untyped-def]
-    vectors, out, out_row, start, start_row, floor, a, offsets, a_row, a_step, b, b_row, b_step, rows, depth
-):
+def tile(vectors, out, out_row, start, start_row, floor, a, offsets, steps, b, b_step, depth):  # type: ignore[no-untyped-def]
     """Compute the tile of `tile.py` that is so many vectors wide."""
     if vectors == 4:
-        TILE_4(out, out_row, start, start_row, floor, a, offsets, a_row, a_step, b, b_row, b_step, rows, depth)
+        TILE_4(out, out_row, start, start_row, floor, a, offsets, steps, b, b_step, depth)
     elif vectors == 3:
-        TILE_3(out, out_row, start, start_row, floor, a, offsets, a_row, a_step, b, b_row, b_step, rows, depth)
+        TILE_3(out, out_row, start, start_row, floor, a, offsets, steps, b, b_step, depth)
     elif vectors == 2:
-        TILE_2(out, out_row, start, start_row, floor, a, offsets, a_row, a_step, b, b_row, b_step, rows, depth)
+        TILE_2(out, out_row, start, start_row, floor, a, offsets, steps, b, b_step, depth)
     else:
-        TILE_1(out, out_row, start, start_row, floor, a, offsets, a_row, a_step, b, b_row, b_step, rows, depth)
+        TILE_1(out, out_row, start, start_row, floor, a, offsets, steps, b, b_step, depth)
 
 
 # Numba takes every constant for a type of its own, and compiles what it is handed to once for each. np.int64(0) is a
@@ -43,8 +41,8 @@ def tile(  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True)
-def row_offsets(count, row):  # type: ignore[no-untyped-def]
-    """Return where the rows of A begin; the last is repeated for a tile that is not full."""
+def evenly(count, row):  # type: ignore[no-untyped-def]
+    """Return where `count` rows begin that lie that far apart; the last is repeated for a tile that is not full."""
     offsets = np.empty(count + MOST_HEIGHT, dtype=np.int64)
     for m in range(len(offsets)):
         offsets[m] = min(m, count - 1) * row
@@ -72,18 +70,18 @@ def pack(w, taps, order, panels, lanes, first, last, packed):  # type: ignore[no
 
 @njit(nogil=True, cache=True)
 def multiply(  # type: ignore[no-untyped-def]
-    out, out_at, out_row, add, bias, a, a_at, offsets, a_step, count, b, b_at, b_panel, b_step, depth, panels, lanes
+    out, out_at, out_row, add, bias, a, a_at, offsets, steps, count, b, b_at, b_panel, b_step, depth, panels, lanes
 ):
     """out[m, f] = bias[f] + sum over k of a[m, k] * b[k, f], for m below `count`, k below `depth`, f in all panels.
 
     With `add`, the sums begin with what is in `out`, and not with the bias.
 
     out, a, b : flat arrays; what is written to begins at `out_at`, and its rows lie `out_row` apart
-    a[m, k] stands at a_at + offsets[m] + k * a_step
+    a[m, k] stands at a_at + offsets[m] + steps[k]
     b[k, f] stands at b_at + f0 * b_panel + k * b_step + (f - f0), where f0 begins f's panel; 0 for b_step says that
     panels are packed, each row of one right behind the other
     """
-    f0, lowest, zero, one = 0, out.dtype.type(-np.inf), np.int64(0), np.int64(1)
+    f0, lowest, zero = 0, out.dtype.type(-np.inf), np.int64(0)
     for vectors in panels:
         wide, tall = vectors * lanes, HEIGHTS[vectors]
         from_a, from_b, step = address(a, a_at), address(b, b_at + f0 * b_panel), wide if b_step == 0 else b_step
@@ -91,20 +89,6 @@ def multiply(  # type: ignore[no-untyped-def]
             to, rows = address(out, out_at + t * out_row + f0), address(offsets, t)
             start, start_row = (to, out_row) if add else (address(bias, f0), zero)
             tile(
-                vectors,
-                to,
-                out_row,
-                start,
-                start_row,
-                lowest,
-                from_a,
-                rows,
-                zero,
-                a_step,
-                from_b,
-                zero,
-                step,
-                one,
-                depth,
+                vectors, to, out_row, start, start_row, lowest, from_a, rows, address(steps, zero), from_b, step, depth
             )
         f0 += wide

@@ -1,17 +1,19 @@
 """The innermost loop of every convolution: a small tile of results that never leaves the registers.
 
     sum[m][v] = start[m][v]
-    for r in range(rows):
-        for k in range(depth):
-            for m in range(MR):
-                for v in range(NV):
-                    sum[m][v] += A[m, r, k] * B[r, k, v]            a number times a vector
+    for k in range(depth):
+        for m in range(MR):
+            for v in range(NV):
+                sum[m][v] += A[m, k] * B[k, v]            a number times a vector
     out[m][v] = max(sum[m][v], floor)
 
 MR numbers of A are each spread over the lanes of a vector and multiplied with NV vectors of B: MR * NV multiply-adds
 of whole vectors for MR + NV loads. That ratio is what keeps the multipliers busy. MR * NV accumulators, NV vectors of
 B and one of A must fit into the processor's 32 (or 16) vector registers.
 Goto and van de Geijn, "Anatomy of high-performance matrix multiplication", ACM TOMS 2008, section 6.
+
+A need not lie in memory as a matrix. A[m, k] stands where row m begins and k's step leads from there; both are looked
+up, so that A may be an image under a sliding window.
 
 Numba cannot be talked into keeping an array in registers, so the loop is written in LLVM's own language, which Numba
 compiles along with the Python around it.
@@ -38,23 +40,22 @@ def tile_height(vectors: int) -> int:
 def make_tile(vectors: int) -> Any:
     """Return the compiled-in loop for tiles of this width, MR = tile_height(vectors) rows high.
 
-    tile(out, out_row, start, start_row, floor, a, offsets, a_row, a_step, b, b_row, b_step, rows, depth)
+    tile(out, out_row, start, start_row, floor, a, offsets, steps, b, b_step, depth)
 
-    Arrays are handed over as addresses (see `address`), and steps count numbers.
+    Arrays are handed over as addresses (see `address`), and what leads from place to place counts numbers.
 
     out, out_row : row m goes to out + m * out_row
     start, start_row : likewise what the sums begin with: zeros, a bias (with row 0), or what is there already
     floor : a number of the arrays' type; less than that does not come out. 0 is ReLU, and minus infinity lets all pass
-    a, offsets, a_row, a_step : A[m, r, k] stands at a + offsets[m] + r * a_row + k * a_step
-    b, b_row, b_step : the vectors B[r, k] begin at b + r * b_row + k * b_step
+    a, offsets, steps : A[m, k] stands at a + offsets[m] + steps[k]
+    b, b_step : the vectors B[k] begin at b + k * b_step
+    depth : at least 1
     """
     height = tile_height(vectors)
 
     @intrinsic
-    def tile(  # type: ignore[no-untyped-def]
-        context, out, out_row, start, start_row, floor, a, offsets, a_row, a_step, b, b_row, b_step, rows, depth
-    ):
-        signature = types.void(*[types.intp] * 4, floor, *[types.intp] * 9)
+    def tile(context, out, out_row, start, start_row, floor, a, offsets, steps, b, b_step, depth):  # type: ignore[no-untyped-def]
+        signature = types.void(*[types.intp] * 4, floor, *[types.intp] * 6)
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             _TileWriter(builder, context.get_value_type(floor), height, vectors).write(arguments)
@@ -79,49 +80,36 @@ class _TileWriter:
 
     def write(self, arguments: Any) -> None:
         builder, index = self.builder, ir.IntType(64)
-        out, out_row, start, start_row, floor, a, offsets, a_row, a_step, b, b_row, b_step, rows, depth = arguments
+        out, out_row, start, start_row, floor, a, offsets, steps, b, b_step, depth = arguments
         out, start, a, b = (builder.inttoptr(value, self.element.as_pointer()) for value in (out, start, a, b))
-        offsets, zero = builder.inttoptr(offsets, index.as_pointer()), ir.Constant(index, 0)
+        offsets, steps = (builder.inttoptr(value, index.as_pointer()) for value in (offsets, steps))
         a_rows = [
             builder.gep(a, [builder.load(builder.gep(offsets, [ir.Constant(index, m)]))]) for m in range(self.height)
         ]
         out_rows, start_rows = self._rows(out, out_row), self._rows(start, start_row)
         begin = [[self._load_vector(row, v) for v in range(self.vectors)] for row in start_rows]
         before = builder.block
-        row_loop = builder.append_basic_block("rows")
-        depth_loop = builder.append_basic_block("depth")
-        row_end = builder.append_basic_block("row.end")
-        done = builder.append_basic_block("done")
+        loop, done = builder.append_basic_block("depth"), builder.append_basic_block("done")
 
-        builder.branch(row_loop)
-        builder.position_at_end(row_loop)
-        r = builder.phi(index)
-        r.add_incoming(zero, before)
-        sums = self._phis(before, begin)
-        a_base, b_base = builder.mul(r, a_row), builder.mul(r, b_row)
-        builder.branch(depth_loop)
-
-        builder.position_at_end(depth_loop)
+        builder.branch(loop)
+        builder.position_at_end(loop)
         k = builder.phi(index)
-        k.add_incoming(zero, row_loop)
-        inner = self._phis(row_loop, sums)
-        a_place = builder.add(a_base, builder.mul(k, a_step))
-        b_place = builder.gep(b, [builder.add(b_base, builder.mul(k, b_step))])
+        k.add_incoming(ir.Constant(index, 0), before)
+        sums = [[builder.phi(self.vector) for _ in row] for row in begin]
+        self._feed(sums, begin, before)
+        a_place, b_place = builder.load(builder.gep(steps, [k])), builder.gep(b, [builder.mul(k, b_step)])
         b_vectors = [self._load_vector(b_place, v) for v in range(self.vectors)]
         results = []
-        for a_row_m, row in zip(a_rows, inner, strict=True):
-            number = spread(builder, builder.load(builder.gep(a_row_m, [a_place])), self.vector)
+        for a_row, row in zip(a_rows, sums, strict=True):
+            number = spread(builder, builder.load(builder.gep(a_row, [a_place])), self.vector)
             results.append([builder.call(self.fma, [number, bv, acc]) for bv, acc in zip(b_vectors, row, strict=True)])
+        # LLVM would unroll the loop and then run out of registers; it may not where there is something `convergent`.
+        nothing = ir.InlineAsm(ir.FunctionType(ir.VoidType(), []), "", "", side_effect=True)
+        builder.call(nothing, [], attrs=("convergent",))
         k_next = builder.add(k, ir.Constant(index, 1))
-        k.add_incoming(k_next, depth_loop)
-        self._feed(inner, results, depth_loop)
-        builder.cbranch(builder.icmp_signed("<", k_next, depth), depth_loop, row_end)
-
-        builder.position_at_end(row_end)
-        r_next = builder.add(r, ir.Constant(index, 1))
-        r.add_incoming(r_next, row_end)
-        self._feed(sums, results, row_end)
-        builder.cbranch(builder.icmp_signed("<", r_next, rows), row_loop, done)
+        k.add_incoming(k_next, loop)
+        self._feed(sums, results, loop)
+        builder.cbranch(builder.icmp_signed("<", k_next, depth), loop, done)
 
         builder.position_at_end(done)
         floors = spread(builder, floor, self.vector)
@@ -134,11 +122,6 @@ class _TileWriter:
         """Return pointers to the rows of the tile."""
         builder, index = self.builder, ir.IntType(64)
         return [builder.gep(pointer, [builder.mul(step, ir.Constant(index, m))]) for m in range(self.height)]
-
-    def _phis(self, block: Any, values: Any) -> list:
-        phis = [[self.builder.phi(self.vector) for _ in row] for row in values]
-        self._feed(phis, values, block)
-        return phis
 
     def _feed(self, phis: list, values: Any, block: Any) -> None:
         for phi_row, value_row in zip(phis, values, strict=True):
