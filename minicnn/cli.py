@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import minicnn as mc
-from minicnn.backend import backend_problem
+from minicnn.backend import backend_problem, device_description, installed_wheels, on_gpu
 from minicnn.backend.backends import BACKENDS
 from minicnn.errors import CheckpointError, MinicnnError, whole_number
 
@@ -222,23 +222,18 @@ def info_command(arguments: argparse.Namespace) -> int:
     print(f"minicnn {mc.__version__}, Python {platform.python_version()} on {platform.system()} {platform.machine()}")
     print(f"threads: {mc.get_num_threads()} (MINICNN_NUM_THREADS or mc.set_num_threads changes that)")
     print("\npackages")
-    for package in ("numpy", "scipy", "numba", "scikit-learn", "matplotlib", "tqdm", *_cupy_wheels()):
+    for package in ("numpy", "scipy", "numba", "scikit-learn", "matplotlib", "tqdm", *(installed_wheels() or ["cupy"])):
         print(f"  {package:<14} {_version(package)}")
     print("\nbackends")
     for name in BACKENDS:
         problem = backend_problem(name)
         in_use = " (in use)" if name == mc.get_backend() else ""
-        print(f"  {name:<14} {'ready' + in_use if problem is None else 'cannot run: ' + problem}")
+        device = f": {device_description()}" if problem is None and on_gpu(name) else ""
+        print(f"  {name:<14} {'ready' + in_use + device if problem is None else 'cannot run: ' + problem}")
     print(
         f"\ndata sets        {', '.join(mc.data.DATASETS)}; MINICNN_DATA is {os.environ.get('MINICNN_DATA', 'not set')}"
     )
     return 0
-
-
-def _cupy_wheels() -> list[str]:
-    """CuPy is installed under several names; show those that are there."""
-    found = [name for name in ("cupy", "cupy-cuda12x", "cupy-cuda13x") if _version(name) != "not installed"]
-    return found or ["cupy"]
 
 
 def _version(package: str) -> str:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
+from minicnn.backend.cuda import cupy_problem
 from minicnn.errors import BackendError, DeviceError, listed
 
 
@@ -46,31 +47,10 @@ def _numba_problem() -> str | None:
     return None
 
 
-def _cupy_problem() -> str | None:
-    if importlib.util.find_spec("cupy") is None:
-        return (
-            "CuPy is not installed; run: pip install 'cupy-cuda13x[ctk]' "
-            "(or 'cupy-cuda12x[ctk]' for an older driver: nvidia-smi shows its CUDA version)"
-        )
-    # Importing CuPy succeeds on machines without a GPU, so only real work on the device is a test.
-    try:
-        import cupy
-
-        if float(cupy.arange(3, dtype=cupy.float32).sum()) != 3.0:
-            return "CuPy computes wrong results on this device; reinstall it and the driver"
-    except Exception as error:
-        first_line = (str(error).splitlines() or [""])[0]
-        return (
-            f"CuPy is installed but cannot compute here ({type(error).__name__}: {first_line}); "
-            "run nvidia-smi to see whether the driver finds a GPU"
-        )
-    return None
-
-
 BACKENDS: dict[str, Backend] = {
     "numpy": Backend("numpy", "numpy", None, lambda: None),
     "numba": Backend("numba", "numpy", "minicnn.kernels.numba", _numba_problem),
-    "cupy": Backend("cupy", "cupy", "minicnn.kernels.cuda", _cupy_problem),
+    "cupy": Backend("cupy", "cupy", "minicnn.kernels.cuda", cupy_problem),
 }
 
 _default_name = "numpy" if _numba_problem() else "numba"
@@ -112,6 +92,11 @@ def use_backend(name: str) -> Iterator[None]:
         yield
     finally:
         _override.reset(token)
+
+
+def on_gpu(name: str) -> bool:
+    """Return whether the backend of that name keeps its arrays on a GPU."""
+    return known_backend(name).array_library == "cupy"
 
 
 def current_backend() -> Backend:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.backend import Array, CounterRng, default_rng, get_backend, to_backend
+from minicnn.backend import Array, CounterRng, Upload, default_rng, get_backend, on_gpu, to_backend
 from minicnn.data.dataset import as_dataset
 from minicnn.errors import ArgumentError, whole_number
 from minicnn.ops import random_permutation
@@ -72,13 +72,16 @@ class DataLoader:
     def __iter__(self) -> Iterator[tuple[Array, Array]]:
         count = len(self.dataset)
         order = random_permutation(self.rng.next_key(), count) if self.shuffle and self.rng else np.arange(count)
-        batches = self._batches(order, self.backend or get_backend())
-        return prepared_ahead(batches, self.ahead) if self.ahead > 0 else batches
+        batches, backend = self._batches(order), self.backend or get_backend()
+        if self.ahead > 0 and on_gpu(backend):
+            upload = Upload()
+            return upload.taken(prepared_ahead(map(upload.send, batches), self.ahead))
+        placed = ((to_backend(x, backend), to_backend(y, backend)) for x, y in batches)
+        return prepared_ahead(placed, self.ahead) if self.ahead > 0 else placed
 
-    def _batches(self, order: np.ndarray, backend: str) -> Iterator[tuple[Array, Array]]:
+    def _batches(self, order: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for i in range(len(self)):
-            x, y = self.dataset[order[i * self.batch_size : (i + 1) * self.batch_size]]
-            yield to_backend(x, backend), to_backend(y, backend)
+            yield self.dataset[order[i * self.batch_size : (i + 1) * self.batch_size]]
 
 
 def prepared_ahead(items: Iterator, depth: int) -> Iterator:
