@@ -9,7 +9,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import minicnn as mc
@@ -21,15 +21,22 @@ numba = pytest.importorskip("numba", reason="Numba is not installed")
 from minicnn.kernels.numba import transforms  # noqa: E402
 from minicnn.kernels.numba.vector import VECTOR_BYTES  # noqa: E402
 
-POINTS = [Fraction(0), Fraction(3, 4), Fraction(-3, 4), Fraction(3, 2), Fraction(-3, 2)]
+POINTS = {
+    4: [Fraction(0), Fraction(1), Fraction(-1)],
+    6: [Fraction(0), Fraction(3, 4), Fraction(-3, 4), Fraction(3, 2), Fraction(-3, 2)],
+}
+"""By alpha: the numbers among them; infinity is the last."""
+SIZES = [(4, 3), (2, 5), (2, 3)]
+"""All m, r of F(m x m, r x r)."""
 FACTOR = 8
 
 
-def matrices(m, r, points=POINTS):
-    """A^T (m, 6), G (6, r) and B^T (6, 6) for these points and infinity."""
+def matrices(m, r, points=None):
+    """A^T (m, alpha), G (alpha, r) and B^T (alpha, alpha) for these points and infinity."""
+    points = points or POINTS[m + r - 1]
     at = [[p**i for p in points] + [Fraction(i == m - 1)] for i in range(m)]
     g = [[p**k / scale(p, points) for k in range(r)] for p in points] + [[Fraction(k == r - 1) for k in range(r)]]
-    bt = [coefficients([q for q in points if q != p]) for p in points] + [coefficients(points)]
+    bt = [[*coefficients([q for q in points if q != p]), Fraction(0)] for p in points] + [coefficients(points)]
     return tuple(np.array(matrix, dtype=np.float64) for matrix in (at, g, bt))
 
 
@@ -39,18 +46,18 @@ def scale(point, points):
 
 
 def coefficients(roots):
-    """Of the product of (x - root), six of them, the constant first."""
+    """Of the product of (x - root), the constant first."""
     polynomial = [Fraction(1)]
     for root in roots:
         shifted = [Fraction(0), *polynomial]
         polynomial = [s - root * p for s, p in zip(shifted, [*polynomial, Fraction(0)], strict=True)]
-    return polynomial + [Fraction(0)] * (6 - len(polynomial))
+    return polynomial
 
 
-def by_hand(dy, x, w, padding, *, absolute=False):
-    """y, dx and dw by Winograd's algorithm in NumPy, tile by tile; with `absolute`, the sizes of all terms."""
+def by_hand(m, dy, x, w, padding, *, absolute=False):
+    """y, dx and dw by F(m x m, r x r) in NumPy, tile by tile; with `absolute`, the sizes of all terms."""
     (f, c, r, _), (n, _, h, wide) = w.shape, x.shape
-    m = 7 - r
+    alpha = m + r - 1
     at, g, bt = matrices(m, r)
     if absolute:
         at, g, bt, dy, x, w = (np.abs(array) for array in (at, g, bt, dy, x, w))
@@ -60,39 +67,31 @@ def by_hand(dy, x, w, padding, *, absolute=False):
     image[:, :, padding : padding + h, padding : padding + wide] = x
     gradient = np.zeros((n, f, down * m, across * m))
     gradient[:, :, :oh, :ow] = dy
-    y, dx, du = np.zeros_like(gradient), np.zeros_like(image), np.zeros((f, c, 6, 6))
+    y, dx, du = np.zeros_like(gradient), np.zeros_like(image), np.zeros((f, c, alpha, alpha))
     u = g @ w @ g.T
     for i in range(0, down * m, m):
         for j in range(0, across * m, m):
-            v = bt @ image[:, :, i : i + 6, j : j + 6] @ bt.T
+            v = bt @ image[:, :, i : i + alpha, j : j + alpha] @ bt.T
             dm = at.T @ gradient[:, :, i : i + m, j : j + m] @ at
             y[:, :, i : i + m, j : j + m] = at @ np.einsum("ncpq,fcpq->nfpq", v, u) @ at.T
-            dx[:, :, i : i + 6, j : j + 6] += bt.T @ np.einsum("nfpq,fcpq->ncpq", dm, u) @ bt
+            dx[:, :, i : i + alpha, j : j + alpha] += bt.T @ np.einsum("nfpq,fcpq->ncpq", dm, u) @ bt
             du += np.einsum("nfpq,ncpq->fcpq", dm, v)
     inside = dx[:, :, padding : padding + h, padding : padding + wide]
     return y[:, :, :oh, :ow], inside, g.T @ du @ g
 
 
-@pytest.mark.parametrize(("name", "matrix"), [
-    ("to_input_tile", lambda: matrices(4, 3)[2]),
-    ("to_input", lambda: matrices(4, 3)[2].T),
-    ("to_output_4", lambda: matrices(4, 3)[0]),
-    ("to_output_2", lambda: matrices(2, 5)[0]),
-    ("to_output_tile_4", lambda: matrices(4, 3)[0].T),
-    ("to_output_tile_2", lambda: matrices(2, 5)[0].T),
-    ("to_kernel_tile_3", lambda: matrices(4, 3)[1]),
-    ("to_kernel_tile_5", lambda: matrices(2, 5)[1]),
-    ("to_kernel_3", lambda: matrices(4, 3)[1].T),
-    ("to_kernel_5", lambda: matrices(2, 5)[1].T),
-])  # fmt: skip
-def test_a_transform_is_its_matrix_from_both_sides(name, matrix):
-    transform, matrix, lanes = getattr(transforms, name), matrix(), VECTOR_BYTES // 8
-    (m, n), rng = matrix.shape, np.random.default_rng(0)
-    tile, out, spare = rng.normal(size=(n, n, lanes)), np.zeros((m, m, lanes)), np.zeros(36 * lanes)
+@pytest.mark.parametrize(("m", "r"), SIZES)
+@pytest.mark.parametrize("name", ["input_tile", "input", "output_tile", "output", "kernel_tile", "kernel"])
+def test_a_transform_is_its_matrix_from_both_sides(name, m, r):
+    at, g, bt = matrices(m, r)
+    matrix = {"input_tile": bt, "input": bt.T, "output_tile": at.T, "output": at, "kernel_tile": g, "kernel": g.T}[name]
+    transform, lanes = getattr(transforms, f"to_{name}"), VECTOR_BYTES // 8
+    (to, of), rng = matrix.shape, np.random.default_rng(0)
+    tile, out, spare = rng.normal(size=(of, of, lanes)), np.zeros((to, to, lanes)), np.zeros(of * to * lanes)
 
     @numba.njit
     def run(source, target, spare):
-        transform(source, 0, n * lanes, lanes, target, 0, m * lanes, lanes, spare, lanes)
+        transform(m, r, source, 0, of * lanes, lanes, target, 0, to * lanes, lanes, spare, lanes)
 
     run(tile.reshape(-1), out.reshape(-1), spare)
     np.testing.assert_allclose(out, np.einsum("ai,ijv,bj->abv", matrix, tile, matrix), atol=1e-13)
@@ -101,7 +100,7 @@ def test_a_transform_is_its_matrix_from_both_sides(name, matrix):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @given(
     n=st.integers(1, 3),
-    side=st.sampled_from([(4, 4), (7, 9), (13, 13), (6, 21), (40, 33)]),
+    side=st.sampled_from([(4, 4), (7, 9), (13, 13), (6, 21), (40, 33), (2, 2), (2, 3), (2, 21), (70, 2), (1, 1)]),
     channels=st.sampled_from([1, 3, 16, 17, 40]),
     kernels=st.sampled_from([1, 8, 16, 70]),
     r=st.sampled_from([3, 5]),
@@ -109,6 +108,8 @@ def test_a_transform_is_its_matrix_from_both_sides(name, matrix):
     need_dx=st.booleans(),
     threads=st.integers(1, 3),
 )
+@example(n=3, side=(2, 2), channels=17, kernels=70, r=3, padding=1, need_dx=True, threads=2)  # F(2x2, 3x3)
+@example(n=2, side=(2, 21), channels=40, kernels=8, r=3, padding=1, need_dx=True, threads=1)
 def test_it_is_a_convolution_up_to_the_rounding_of_its_terms(
     dtype, n, side, channels, kernels, r, padding, need_dx, threads
 ):
@@ -126,7 +127,7 @@ def test_it_is_a_convolution_up_to_the_rounding_of_its_terms(
     finally:
         mc.set_num_threads(before)
     exact = [array.astype(np.float64) for array in (dy, x, w)]
-    sizes = by_hand(*exact, padding, absolute=True)
+    sizes = by_hand(fewest(r, y.shape), *exact, padding, absolute=True)
     want_y = ops.conv2d_forward.body(*exact[1:], None, padding=padding)
     want_dx, want_dw, _ = ops.conv2d_backward.body(*exact, padding=padding)
     assert (dx is None) == (not need_dx)
@@ -138,11 +139,17 @@ def test_it_is_a_convolution_up_to_the_rounding_of_its_terms(
             assert (excess <= 0).all(), f"off by {excess.max()} more than rounding explains"
 
 
-@pytest.mark.parametrize("r", [3, 5])
-def test_the_algebra_by_hand_is_a_convolution(r):
+def fewest(r, shape):
+    """m of the F(m x m, r x r) that multiplies least for an output of this shape; the first where they are equal."""
+    oh, ow = shape[2:]
+    return min((m for m, of in SIZES if of == r), key=lambda m: (m + r - 1) ** 2 * -(-oh // m) * -(-ow // m))
+
+
+@pytest.mark.parametrize(("m", "r"), SIZES)
+def test_the_algebra_by_hand_is_a_convolution(m, r):
     rng = np.random.default_rng(0)
     x, w, dy = rng.normal(size=(2, 3, 7, 9)), rng.normal(size=(4, 3, r, r)), rng.normal(size=(2, 4, 10 - r, 12 - r))
-    y, dx, dw = by_hand(dy, x, w, 1)
+    y, dx, dw = by_hand(m, dy, x, w, 1)
     np.testing.assert_allclose(y, ops.conv2d_forward.body(x, w, None, padding=1), atol=1e-11)
     for got, want in zip((dx, dw), ops.conv2d_backward.body(dy, x, w, padding=1), strict=False):
         np.testing.assert_allclose(got, want, atol=1e-11)
@@ -160,17 +167,18 @@ def test_its_rounding_error_is_a_few_times_that_of_the_plain_sum():
     assert 1e-8 < errors["direct"] < errors["winograd"] < 1e-6
 
 
-def algorithm_of(monkeypatch, dtype, **geometry):
-    """The name of the algorithm that runs for "auto"."""
+def chosen_for(monkeypatch, dtype, *, out=(8, 8), algorithm="auto", **geometry):
+    """What runs, on 16 images."""
     from minicnn.kernels.numba import conv
 
-    names = []
+    seen = []
     chosen = conv._algorithm
-    monkeypatch.setattr(conv, "_algorithm", lambda *a, **k: names.append(chosen(*a, **k)) or names[-1])
-    x = np.ones((4, geometry.pop("channels", 16), 8, 8), dtype)
-    w = np.ones((16, x.shape[1] // geometry.get("groups", 1), *geometry.pop("kernel", (3, 3))), dtype)
-    ops.conv2d_forward(x, w, None, padding=1, **geometry)
-    return names[0].name
+    monkeypatch.setattr(conv, "_algorithm", lambda *a, **k: seen.append(chosen(*a, **k)) or seen[-1])
+    kernel, channels = geometry.pop("kernel", (3, 3)), geometry.pop("channels", 16)
+    x = np.ones((16, channels, out[0] + kernel[0] - 3, out[1] + kernel[1] - 3), dtype)
+    w = np.ones((16, channels // geometry.get("groups", 1), *kernel), dtype)
+    ops.conv2d_forward(x, w, None, padding=1, algorithm=algorithm, **geometry)
+    return seen[0]
 
 
 @pytest.mark.parametrize(("geometry", "name"), [
@@ -179,11 +187,27 @@ def algorithm_of(monkeypatch, dtype, **geometry):
     ({"groups": 16}, "depthwise"), ({"groups": 4}, "grouped"),
 ])  # fmt: skip
 def test_the_algorithm_follows_from_the_geometry(monkeypatch, geometry, name):
-    assert algorithm_of(monkeypatch, np.float32, **geometry) == name
+    assert chosen_for(monkeypatch, np.float32, **geometry).name == name
+
+
+@pytest.mark.parametrize(("out", "m"), [
+    ((8, 8), 4), ((3, 3), 4),  # 16 outputs from 36 products, where F(2x2) needs 64
+    ((6, 6), 4),  # as many by either
+    ((2, 2), 2), ((2, 8), 2), ((10, 2), 2),
+])  # fmt: skip
+@pytest.mark.parametrize("algorithm", ["auto", "winograd"])
+def test_of_two_tiles_it_takes_the_one_that_multiplies_less(monkeypatch, algorithm, out, m):
+    chosen = chosen_for(monkeypatch, np.float32, out=out, algorithm=algorithm)
+    assert (chosen.name, chosen.blocks.m, chosen.blocks.alpha) == ("winograd", m, m + 2)
+
+
+@pytest.mark.parametrize("out", [(1, 1), (1, 8), (2, 3), (5, 5)])
+def test_where_little_is_saved_it_is_not_chosen(monkeypatch, out):
+    assert chosen_for(monkeypatch, np.float32, out=out).name == "direct"
 
 
 def test_gradient_checks_in_float64_never_meet_it(monkeypatch):
-    assert algorithm_of(monkeypatch, np.float64) == "direct"
+    assert chosen_for(monkeypatch, np.float64).name == "direct"
 
 
 @pytest.mark.parametrize(("geometry", "why"), [
@@ -231,7 +255,7 @@ def test_these_points_round_half_as_much_as_the_customary_ones():
     want = sum(
         (d[..., p : p + 4, q : q + 4].astype("f8") * g[..., p, q, None, None]) for p in range(3) for q in range(3)
     )
-    for points in (POINTS, [Fraction(p) for p in (0, 1, -1, 2, -2)]):
+    for points in (POINTS[6], [Fraction(p) for p in (0, 1, -1, 2, -2)]):
         at, kernel, bt = (matrix.astype("f4") for matrix in matrices(4, 3, points))
         products = ((kernel @ g @ kernel.T) * (bt @ d @ bt.T)).sum(axis=1)
         errors.append(np.sqrt(((at @ products @ at.T - want.sum(axis=1)) ** 2).mean()))

@@ -32,7 +32,7 @@ def relu_backward(dy: Array, y: Array) -> Array:
     """One pass; dx lies in memory as y does."""
     if dy.shape != y.shape or not is_float(dy, y):
         return plain_body("relu_backward")(dy, y)
-    return one_pass(_relu_gradient, (dy, y), np.empty_like(y))
+    return one_pass(relu_gradient, (dy, y), np.empty_like(y))
 
 
 @njit(nogil=True, cache=True)
@@ -42,7 +42,8 @@ def _relu(x, y):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _relu_gradient(dy, y, dx):  # type: ignore[no-untyped-def]
+def relu_gradient(dy, y, dx):  # type: ignore[no-untyped-def]
+    """dx = dy where y is positive, else 0; flat arrays of one size."""
     for i in range(y.size):
         dx[i] = dy[i] if y[i] > 0 else 0
 

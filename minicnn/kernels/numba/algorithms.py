@@ -9,6 +9,7 @@ on channels-last arrays. Setting one up takes longer than a small convolution, s
 """
 
 import functools
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,9 +19,10 @@ from minicnn.errors import ArgumentError
 from minicnn.kernels.numba.depthwise import Depthwise
 from minicnn.kernels.numba.direct import Direct
 from minicnn.kernels.numba.setup import Geometry
-from minicnn.kernels.numba.transforms import ALPHA, PLANES
-from minicnn.kernels.numba.winograd import Winograd
+from minicnn.kernels.numba.winograd import Winograd, multiplications, tile_size, tiles_of
 
+SMALL_SHARE = 0.55
+"""Of the multiplications of the plain sum; above it, the transforms cost as much as is saved."""
 MANY_TILES = 16
 """Fewer do not repay the transformation of the kernels."""
 
@@ -55,11 +57,10 @@ def winograd_problem(geometry: Geometry) -> str | None:
 
 def winograd_pays(geometry: Geometry) -> bool:
     """Return whether Winograd's way is exact enough and faster: enough channels, and tiles that fill the image."""
-    (oh, ow), r = geometry.out, geometry.kernel[0]
-    m = ALPHA + 1 - r
-    tiles = -(-oh // m) * -(-ow // m)
-    share, many = PLANES * tiles / (oh * ow * r * r), geometry.n * tiles >= MANY_TILES
-    return geometry.dtype == "float32" and min(geometry.c, geometry.f) >= 16 and share <= 0.6 and many
+    m = tile_size(geometry)
+    share = multiplications(geometry, m) / math.prod(geometry.out + geometry.kernel)
+    many = geometry.n * math.prod(tiles_of(geometry, m)) >= MANY_TILES
+    return geometry.dtype == "float32" and min(geometry.c, geometry.f) >= 16 and share <= SMALL_SHARE and many
 
 
 class Grouped:

@@ -1,4 +1,4 @@
-"""Winograd's convolution of blocks of tiles: image to tiles, 36 matrix products, tiles to image, and all the way back.
+"""Winograd's convolution of blocks of tiles: image to tiles, a matrix product an entry, tiles to image, and back.
 
 A block is worked on from beginning to end, so that what lies between stays in the cache. See `winograd.py`.
 """
@@ -10,26 +10,20 @@ from numba import njit
 
 from minicnn.kernels.numba.frame import clear, copy, gradients_before, pool_images, put
 from minicnn.kernels.numba.product import MOST_HEIGHT, evenly, multiply
-from minicnn.kernels.numba.transforms import (
-    PLANES,
-    to_input,
-    to_input_tile,
-    to_output_2,
-    to_output_4,
-    to_output_tile_2,
-    to_output_tile_4,
-)
+from minicnn.kernels.numba.transforms import to_input, to_input_tile, to_output, to_output_tile
 from minicnn.kernels.numba.vector import load, positive_part, store, where_positive, zeros_of
 
 
 class Blocks(NamedTuple):
     """How an output (oh, ow) is cut into tiles of m x m, and tiles into blocks.
 
+    A tile's window of the input, and what both are transformed into, has alpha x alpha entries, alpha = m + r - 1.
     A block is `group` whole images or, of larger ones, a band of `rows` rows of tiles; `bands` cover an image.
     """
 
     m: int
     r: int
+    alpha: int
     top: int
     left: int
     across: int
@@ -41,14 +35,14 @@ class Blocks(NamedTuple):
 
 @njit(nogil=True)
 def _to_input_tiles(frame, images, height, width, c, blocks, v, plane, spare):  # type: ignore[no-untyped-def]
-    """V = B^T d B for all tiles of a block: v (36, tiles, c). Return the number of tiles."""
-    lanes, t = blocks.lanes, 0
+    """V = B^T d B for all tiles of a block: v (planes, tiles, c). Return the number of tiles."""
+    m, r, alpha, lanes, t = blocks.m, blocks.r, blocks.alpha, blocks.lanes, 0
     for n in range(images):
         for i in range(blocks.rows):
             for j in range(blocks.across):
-                at = ((n * height + i * blocks.m) * width + j * blocks.m) * c
+                at = ((n * height + i * m) * width + j * m) * c
                 for k in range(0, c, lanes):
-                    to_input_tile(frame, at + k, width * c, c, v, t * c + k, 6 * plane, plane, spare, lanes)
+                    to_input_tile(m, r, frame, at + k, width * c, c, v, t * c + k, alpha * plane, plane, spare, lanes)
                 t += 1
     return t
 
@@ -56,17 +50,18 @@ def _to_input_tiles(frame, images, height, width, c, blocks, v, plane, spare):  
 @njit(nogil=True)
 def _to_input(v, plane, images, height, width, c, blocks, frame, spare):  # type: ignore[no-untyped-def]
     """dd = B dV B^T, added up where tiles overlap."""
-    lanes, t, tile = blocks.lanes, 0, spare[PLANES * blocks.lanes :]
+    m, r, alpha, lanes, t = blocks.m, blocks.r, blocks.alpha, blocks.lanes, 0
+    tile = spare[alpha * alpha * lanes :]
     for n in range(images):
         for i in range(blocks.rows):
             for j in range(blocks.across):
-                at = ((n * height + i * blocks.m) * width + j * blocks.m) * c
+                at = ((n * height + i * m) * width + j * m) * c
                 for k in range(0, c, lanes):
-                    to_input(v, t * c + k, 6 * plane, plane, tile, 0, 6 * lanes, lanes, spare, lanes)
-                    for p in range(6):
-                        for q in range(6):
+                    to_input(m, r, v, t * c + k, alpha * plane, plane, tile, 0, alpha * lanes, lanes, spare, lanes)
+                    for p in range(alpha):
+                        for q in range(alpha):
                             to = at + (p * width + q) * c + k
-                            store(frame, to, load(frame, to) + load(tile, (6 * p + q) * lanes))
+                            store(frame, to, load(frame, to) + load(tile, (alpha * p + q) * lanes))
                 t += 1
 
 
@@ -74,16 +69,13 @@ def _to_input(v, plane, images, height, width, c, blocks, frame, spare):  # type
 def _to_output(products, plane, images, f, blocks, bias, relu, y, n0, row, spare):  # type: ignore[no-untyped-def]
     """Y = A^T M A for all tiles of a block, with bias and perhaps ReLU, to y[n0, row:], y[n0 + 1, row:], ..."""
     _, h, w, features = y.shape
-    m, lanes, t, target = blocks.m, blocks.lanes, 0, y.reshape(-1)
-    tile = spare[PLANES * lanes :]
+    m, r, alpha, lanes, t = blocks.m, blocks.r, blocks.alpha, blocks.lanes, 0
+    tile, target = spare[alpha * alpha * lanes :], y.reshape(-1)
     for n in range(images):
         for i in range(row, row + blocks.rows * m, m):
             for j in range(0, blocks.across * m, m):
                 for k in range(0, f, lanes):
-                    if m == 4:
-                        to_output_4(products, t * f + k, 6 * plane, plane, tile, 0, m * lanes, lanes, spare, lanes)
-                    else:
-                        to_output_2(products, t * f + k, 6 * plane, plane, tile, 0, m * lanes, lanes, spare, lanes)
+                    to_output(m, r, products, t * f + k, alpha * plane, plane, tile, 0, m * lanes, lanes, spare, lanes)
                     shift = load(bias, k)
                     for p in range(min(m, h - i)):
                         to = (((n0 + n) * h + i + p) * w + j) * features + k
@@ -109,8 +101,8 @@ def _to_output_tiles(  # type: ignore[no-untyped-def]
     relu : whether to mask dy first, by what is positive in y
     """
     _, h, w, features = dy.shape
-    m, lanes, t, source, values = blocks.m, blocks.lanes, 0, dy.reshape(-1), y.reshape(-1)
-    tile, zeros = spare[PLANES * lanes :], zeros_of(dy)
+    m, r, alpha, lanes, t = blocks.m, blocks.r, blocks.alpha, blocks.lanes, 0
+    source, values, tile, zeros = dy.reshape(-1), y.reshape(-1), spare[alpha * alpha * lanes :], zeros_of(dy)
     for n in range(images):
         for i in range(row, row + blocks.rows * m, m):
             for j in range(0, blocks.across * m, m):
@@ -136,33 +128,28 @@ def _to_output_tiles(  # type: ignore[no-untyped-def]
                             store(tile, to, v)
                             total = total + v
                     store(bias_sums, k, total)
-                    if m == 4:
-                        to_output_tile_4(
-                            tile, 0, 4 * lanes, lanes, gradients, t * f + k, 6 * plane, plane, spare, lanes
-                        )
-                    else:
-                        to_output_tile_2(
-                            tile, 0, 2 * lanes, lanes, gradients, t * f + k, 6 * plane, plane, spare, lanes
-                        )
+                    to_output_tile(
+                        m, r, tile, 0, m * lanes, lanes, gradients, t * f + k, alpha * plane, plane, spare, lanes
+                    )
                 t += 1
 
 
 @njit(nogil=True, cache=True)
-def forward(x, planes, panels, bias, relu, pool, blocks, space, first, last, z, y, argmax):  # type: ignore[no-untyped-def]
-    """y (N, oh, ow, F) = x (N, H, W, C) through the kernels in planes (36, C * f), for blocks `first` to `last`.
+def forward(x, kernels, panels, bias, relu, pool, blocks, space, first, last, z, y, argmax):  # type: ignore[no-untyped-def]
+    """y (N, oh, ow, F) = x (N, H, W, C) through kernels (alpha^2, C * f), for blocks `first` to `last`.
 
     bias : (f,), as wide as all panels; ReLU comes after it if `relu`, and max pooling if `pool` has a size
     z : (group, oh, ow, F), where images wait for being pooled
     """
-    m, r, top, left, across, rows, bands, group, lanes = blocks
+    m, r, alpha, top, left, across, rows, bands, group, lanes = blocks
     depth, c, f = x.shape[3], (x.shape[3] + lanes - 1) // lanes * lanes, len(bias)
     height, width = rows * m + r - 1, across * m + r - 1
-    zero, one, anew = np.int64(0), np.int64(1), np.bool_(False)  # see product.py
+    planes, zero, one, anew = alpha * alpha, np.int64(0), np.int64(1), np.bool_(False)  # see product.py
     zeros = np.zeros(max(c, f), dtype=x.dtype)
     v_plane, m_plane = plane_sizes(blocks, c, f)
     frame, space = cut(space, group * height * width * c)
-    v, space = cut(space, PLANES * v_plane)
-    products, spare = cut(space, PLANES * m_plane)
+    v, space = cut(space, planes * v_plane)
+    products, spare = cut(space, planes * m_plane)
     clear(frame)
     for block in range(first, last):
         n0, row = block // bands * group, block % bands * rows * m
@@ -171,10 +158,10 @@ def forward(x, planes, panels, bias, relu, pool, blocks, space, first, last, z, 
             put(x, n0 + n, row - top, left, frame, n * height * width * c, height, width, c)
         tiles = _to_input_tiles(frame, images, height, width, c, blocks, v, v_plane, spare)
         tile_rows, channel_steps = evenly(tiles, c), evenly(depth, one)
-        for p in range(PLANES):
+        for p in range(planes):
             multiply(
                 products, p * m_plane, f, anew, zeros, v, p * v_plane, tile_rows, channel_steps, tiles,
-                planes[p], zero, depth, zero, depth, panels, lanes,
+                kernels[p], zero, depth, zero, depth, panels, lanes,
             )  # fmt: skip
         if pool.kh:
             _to_output(products, m_plane, images, f, blocks, bias, relu, z, zero, row, spare)
@@ -185,23 +172,23 @@ def forward(x, planes, panels, bias, relu, pool, blocks, space, first, last, z, 
 
 @njit(nogil=True, cache=True)
 def backward(  # type: ignore[no-untyped-def]
-    dy, y, argmax, relu, pool, x, planes, panels, turned_panels, blocks, space, first, last, z, sums, bias_sums, dx
+    dy, y, argmax, relu, pool, x, kernels, panels, turned_panels, blocks, space, first, last, z, sums, bias_sums, dx
 ):
-    """Add dU to sums (36 * plane) and db to bias_sums, and set dx (N, H, W, C) if there is one, for some groups.
+    """Add dU to sums (alpha^2 * plane) and db to bias_sums, and set dx (N, H, W, C) if there is one, for some groups.
 
-    planes : the kernels transposed, (36, F * c); what follows the convolution is passed through on the way back
+    kernels : transposed, (alpha^2, F * c); what follows the convolution is passed through on the way back
     z : (group, oh, ow, F), where gradients wait that have gone back through pooling
     """
-    m, r, top, left, across, rows, bands, group, lanes = blocks
+    m, r, alpha, top, left, across, rows, bands, group, lanes = blocks
     depth, c = x.shape[3], (x.shape[3] + lanes - 1) // lanes * lanes
     features, f = dy.shape[3], len(bias_sums)
     height, width = rows * m + r - 1, across * m + r - 1
-    zero, one, anew = np.int64(0), np.int64(1), np.bool_(False)  # see product.py
+    planes, zero, one, anew = alpha * alpha, np.int64(0), np.int64(1), np.bool_(False)  # see product.py
     zeros = np.zeros(max(c, f), dtype=x.dtype)
     v_plane, m_plane = plane_sizes(blocks, c, f)
     frame, space = cut(space, group * height * width * c)
-    v, space = cut(space, PLANES * v_plane)
-    gradients, spare = cut(space, PLANES * m_plane)
+    v, space = cut(space, planes * v_plane)
+    gradients, spare = cut(space, planes * m_plane)
     clear(frame)
     channel_rows, feature_steps = evenly(depth, one), evenly(features, one)
     for block in range(first * bands, last * bands):
@@ -218,15 +205,15 @@ def backward(  # type: ignore[no-untyped-def]
         else:
             _to_output_tiles(dy, y, relu, images, f, blocks, n0, row, gradients, m_plane, bias_sums, spare)
         tile_rows, tile_steps = evenly(tiles, f), evenly(tiles, c)
-        for p in range(PLANES):
+        for p in range(planes):
             multiply(
-                sums, p * (len(sums) // PLANES), f, block > first * bands, zeros, v, p * v_plane, channel_rows,
+                sums, p * (len(sums) // planes), f, block > first * bands, zeros, v, p * v_plane, channel_rows,
                 tile_steps, depth, gradients, p * m_plane, one, f, tiles, panels, lanes,
             )  # fmt: skip
             if dx.size:  # V[p] has served: its place is taken by dV[p]
                 multiply(
                     v, p * v_plane, c, anew, zeros, gradients, p * m_plane, tile_rows, feature_steps, tiles,
-                    planes[p], zero, features, zero, features, turned_panels, lanes,
+                    kernels[p], zero, features, zero, features, turned_panels, lanes,
                 )  # fmt: skip
         if dx.size:
             clear(frame)
@@ -271,6 +258,5 @@ def cut(space, size):  # type: ignore[no-untyped-def]
 def space_needed(blocks: Blocks, c: int, f: int) -> int:
     """Return how many numbers `forward` and `backward` need for their workspace."""
     height, width = blocks.rows * blocks.m + blocks.r - 1, blocks.across * blocks.m + blocks.r - 1
-    return (
-        blocks.group * height * width * c + PLANES * sum(plane_sizes.py_func(blocks, c, f)) + 2 * PLANES * blocks.lanes
-    )
+    planes, spare = blocks.alpha**2, 2 * blocks.lanes
+    return blocks.group * height * width * c + planes * (sum(plane_sizes.py_func(blocks, c, f)) + spare)

@@ -13,10 +13,10 @@ import numpy as np
 from numba import njit
 
 from minicnn.backend import in_threads, parts_of, run_parts
-from minicnn.kernels.numba.frame import clear, gradients_before, pool_images, put, take
+from minicnn.kernels.numba.frame import clear, copy, gradients_before, pool_images, put
 from minicnn.kernels.numba.product import rounded_up
 from minicnn.kernels.numba.setup import NO_IMAGES, Geometry, filled_up, sum_of_parts
-from minicnn.kernels.numba.vector import VECTOR_BYTES, load, store, zeros_of
+from minicnn.kernels.numba.vector import VECTOR_BYTES, load, positive_part, store, zeros_of
 
 
 class Walk(NamedTuple):
@@ -58,10 +58,28 @@ def forward(x, walk, w, bias, relu, pool, first, last, z, out, y, argmax):  # ty
                             total = total + pixel * load(w, (p * walk.kw + q) * c + k)
                     store(results, (i * ow + j) * c + k, total)
         if pool.kh:
-            take(results, zero, ow, c, z, zero, zero, oh, bias, relu, lanes)
+            _finish(results, bias, relu, lanes, z, zero)
             pool_images(z, np.int64(1), pool, y, argmax, n)
         else:
-            take(results, zero, ow, c, y, n, zero, oh, bias, relu, lanes)
+            _finish(results, bias, relu, lanes, y, n)
+
+
+@njit(nogil=True)
+def _finish(results, bias, relu, lanes, y, n):  # type: ignore[no-untyped-def]
+    """y[n] = results (oh, ow, channels), flat, with bias and perhaps ReLU."""
+    _, oh, ow, c = y.shape
+    channels, target = len(bias), y.reshape(-1)
+    for pixel in range(oh * ow):
+        at, to = pixel * channels, (n * oh * ow + pixel) * c
+        for k in range(0, channels, lanes):
+            v = load(results, at + k) + load(bias, k)
+            if relu:
+                v = positive_part(v)
+            if k + lanes <= c:
+                store(target, to + k, v)
+            else:
+                store(results, at + k, v)
+                copy(results, at + k, target, to + k, c - k)
 
 
 @njit(nogil=True, cache=True)

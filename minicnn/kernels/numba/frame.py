@@ -12,8 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from minicnn.kernels.numba.pool import _max, _max_gradient
-from minicnn.kernels.numba.vector import lanes_of, load, positive_part, store, where_positive, zeros_of
+from minicnn.kernels.numba.activation import relu_gradient
+from minicnn.kernels.numba.pool import window_gradient, window_max
+from minicnn.kernels.numba.vector import lanes_of, load, store, zeros_of
 
 
 class Pooling(NamedTuple):
@@ -50,17 +51,6 @@ def copy(source, at, target, to, count):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True)
-def mask(dy, y, dx):  # type: ignore[no-untyped-def]
-    """dx = dy where y is positive, else 0; flat arrays of one size."""
-    lanes = lanes_of(y)
-    whole = len(y) - len(y) % lanes
-    for i in range(0, whole, lanes):
-        store(dx, i, where_positive(load(y, i), load(dy, i)))
-    for i in range(whole, len(y)):
-        dx[i] = dy[i] if y[i] > 0 else 0
-
-
-@njit(nogil=True)
 def put(x, n, row, left, frame, at, height, width, channels):  # type: ignore[no-untyped-def]
     """Copy rows row, row + 1, ... of image n into the frame (height, width, channels) that begins at `at`.
 
@@ -80,25 +70,6 @@ def put(x, n, row, left, frame, at, height, width, channels):  # type: ignore[no
 
 
 @njit(nogil=True)
-def take(frame, at, width, channels, y, n, row, rows, bias, relu, lanes):  # type: ignore[no-untyped-def]
-    """Write the frame (rows, width, channels) to y[n, row], y[n, row + 1], ..., with bias and perhaps ReLU."""
-    _, h, w, f = y.shape
-    target = y.reshape(-1)
-    for i in range(min(rows, h - row)):
-        for j in range(w):
-            start, to = at + (i * width + j) * channels, ((n * h + row + i) * w + j) * f
-            for k in range(0, channels, lanes):
-                v = load(frame, start + k) + load(bias, k)
-                if relu:
-                    v = positive_part(v)
-                if k + lanes <= f:
-                    store(target, to + k, v)
-                else:
-                    store(frame, start + k, v)
-                    copy(frame, start + k, target, to + k, f - k)
-
-
-@njit(nogil=True)
 def gradients_before(dy, y, argmax, pool, n, images, dz):  # type: ignore[no-untyped-def]
     """Go back through max pooling (if there is one) and ReLU: dz[:images] is the gradient of the convolution's output.
 
@@ -107,13 +78,13 @@ def gradients_before(dy, y, argmax, pool, n, images, dz):  # type: ignore[no-unt
     part, values, before = dy[n : n + images], y[n : n + images], dz[:images]
     if pool.kh:
         where, relu = argmax[n : n + images], np.bool_(True)
-        _max_gradient(part, where, values, relu, pool.kh, pool.kw, pool.sh, pool.sw, pool.top, pool.left, before)
+        window_gradient(part, where, values, relu, pool.kh, pool.kw, pool.sh, pool.sw, pool.top, pool.left, before)
     else:
-        mask(part.reshape(-1), values.reshape(-1), before.reshape(-1))
+        relu_gradient(part.reshape(-1), values.reshape(-1), before.reshape(-1))
 
 
 @njit(nogil=True)
 def pool_images(z, images, pool, y, argmax, n):  # type: ignore[no-untyped-def]
     """Pool z[:images] into y[n], y[n + 1], ..."""
     to, where = y[n : n + images], argmax[n : n + images]
-    _max(z[:images], pool.kh, pool.kw, pool.sh, pool.sw, pool.top, pool.left, to, where)
+    window_max(z[:images], pool.kh, pool.kw, pool.sh, pool.sw, pool.top, pool.left, to, where)

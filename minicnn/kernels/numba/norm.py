@@ -10,12 +10,11 @@ import numpy as np
 from numba import njit
 
 from minicnn.backend import Array, in_threads, plain_body
+from minicnn.kernels.numba.elementwise import PASS
 from minicnn.kernels.numba.memory import channels_first, channels_last, is_float
 
 CHUNK = 32
 """Pixels that are gone through twice, once for their mean and once for the squares about it, while they are at hand."""
-PASS = 4
-"""The cost of reading and writing a number, in multiply-adds."""
 
 
 def batch_norm_forward(x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5) -> tuple[Array, Array, Array]:

@@ -25,7 +25,7 @@ def max_pool2d_forward(
     last_x = channels_last(x)
     y = np.empty((len(x), oh, ow, x.shape[1]), dtype=x.dtype)
     argmax = np.empty(y.shape, dtype=np.uint8)
-    in_threads(lambda a, b: _max(last_x[a:b], *geometry, y[a:b], argmax[a:b]), len(x), cost=x[0].size)
+    in_threads(lambda a, b: window_max(last_x[a:b], *geometry, y[a:b], argmax[a:b]), len(x), cost=x[0].size)
     return channels_first(y), channels_first(argmax)
 
 
@@ -48,7 +48,7 @@ def max_pool2d_backward(
     dx = np.empty((n, h, w, c), dtype=dy.dtype)
 
     def work(a: int, b: int) -> None:
-        _max_gradient(last_dy[a:b], last_argmax[a:b], last_dy[a:b], False, *geometry, dx[a:b])
+        window_gradient(last_dy[a:b], last_argmax[a:b], last_dy[a:b], False, *geometry, dx[a:b])
 
     in_threads(work, n, cost=h * w * c)
     return channels_first(dx)
@@ -69,7 +69,8 @@ def _known_plan(shape: Any, kernel: Any, stride: Any, padding: Any) -> tuple[tup
 
 
 @njit(nogil=True, cache=True)
-def _max(x, kh, kw, sh, sw, top, left, y, argmax):  # type: ignore[no-untyped-def]
+def window_max(x, kh, kw, sh, sw, top, left, y, argmax):  # type: ignore[no-untyped-def]
+    """y (N, oh, ow, C) = the maxima of the windows of x (N, H, W, C), and argmax where in its window each stood."""
     images, h, w, channels = x.shape
     _, oh, ow, _ = y.shape
     if kh == kw == sh == sw == 2 and top == left == 0 and 2 * oh <= h and 2 * ow <= w:
@@ -119,8 +120,11 @@ def _max_of_four(x, y, argmax):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _max_gradient(dy, argmax, y, relu, kh, kw, sh, sw, top, left, dx):  # type: ignore[no-untyped-def]
-    """dx from dy; with `relu`, what is not positive in y (the maxima, after ReLU) gives nothing."""
+def window_gradient(dy, argmax, y, relu, kh, kw, sh, sw, top, left, dx):  # type: ignore[no-untyped-def]
+    """dx (N, H, W, C) from dy (N, oh, ow, C): each of its numbers goes where its maximum stood.
+
+    relu : whether what is not positive in y, the maxima after ReLU, gives nothing; y is not read otherwise
+    """
     images, h, w, channels = dx.shape
     _, oh, ow, _ = dy.shape
     lanes, target, gradients, where, values = (
