@@ -24,7 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -126,31 +126,41 @@ class UnavailableError(Exception):
 def minicnn(backend: str, workload: Workload, *, training: bool) -> Callable[[], Any]:
     """minicnn on one of its backends."""
     import minicnn as mc
-    from minicnn.backend import backend_problem
+    from minicnn.backend import backend_problem, to_backend
 
     if problem := backend_problem(backend):
         raise UnavailableError(problem)
     mc.set_backend(backend)
     model = workload.network(mc.nn)
-    x, y = workload.data()
+    x, y = map(to_backend, workload.data())
     if not training:
         model.eval()
-        return lambda: model(x)
+        return waiting(lambda: model(x), backend == "cupy" and model.parameters()[0].data.device.synchronize)
     trainer = mc.Trainer(model, optimizer=mc.optim.SGD(model.parameters(), lr=0.01, momentum=0.9))
-    return lambda: trainer.train_step(x, y)
+    return waiting(lambda: trainer.train_step(x, y), backend == "cupy" and x.device.synchronize)
+
+
+def waiting(call: Callable[[], Any], synchronize: Callable[[], None] | Literal[False]) -> Callable[[], Any]:
+    """Return a call that also waits for a GPU, which goes on working when the call has returned."""
+    return (lambda: (call(), synchronize())) if synchronize else call
 
 
 def pytorch(layout: str, workload: Workload, *, training: bool) -> Callable[[], Any]:
-    """PyTorch in one of its memory layouts."""
+    """PyTorch in one of its memory layouts, on the CPU or, as "CUDA NCHW", on a GPU."""
     import torch
 
-    order = torch.channels_last if layout == "channels_last" else torch.contiguous_format
-    model = workload.network(torch_layers()).to(memory_format=order)
-    x, y = map(torch.tensor, workload.data())
+    order = torch.channels_last if layout.endswith("channels_last") else torch.contiguous_format
+    on_gpu = layout.startswith("CUDA")
+    if on_gpu and not torch.cuda.is_available():
+        raise UnavailableError("PyTorch finds no CUDA device")
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = os.environ.get("CUPY_TF32") == "1"
+    device, synchronize = ("cuda", torch.cuda.synchronize) if on_gpu else ("cpu", False)
+    model = workload.network(torch_layers()).to(device, memory_format=order)
+    x, y = (torch.tensor(array, device=device) for array in workload.data())
     x = x.contiguous(memory_format=order)
     if not training:
         model.eval()
-        return torch.inference_mode()(lambda: model(x))
+        return waiting(torch.inference_mode()(lambda: model(x)), synchronize)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
 
     def step() -> None:
@@ -158,7 +168,7 @@ def pytorch(layout: str, workload: Workload, *, training: bool) -> Callable[[], 
         torch.nn.functional.cross_entropy(model(x), y).backward()
         optimizer.step()
 
-    return step
+    return waiting(step, synchronize)
 
 
 def dezero(_: str, workload: Workload, *, training: bool) -> Callable[[], Any]:
@@ -244,11 +254,12 @@ CONTENDERS = {
     "PyTorch NCHW": pytorch,
     "DeZero": dezero,
 }
+GPU_CONTENDERS = {"minicnn cupy": minicnn, "PyTorch CUDA channels_last": pytorch, "PyTorch CUDA NCHW": pytorch}
 
 
 def contender(name: str, workload: Workload, *, training: bool) -> Callable[[], Any]:
     """Build a contender for a workload."""
-    return CONTENDERS[name](name.partition(" ")[2], workload, training=training)
+    return {**CONTENDERS, **GPU_CONTENDERS}[name](name.partition(" ")[2], workload, training=training)
 
 
 # Running and timing
@@ -479,7 +490,12 @@ STYLES = {  # Okabe and Ito's colours: apart for every eye
     "PyTorch channels_last": ("#D55E00", "D"),
     "PyTorch NCHW": ("#E69F00", "^"),
     "DeZero": ("#888888", "v"),
+    "minicnn cupy": ("#0072B2", "o"),
+    "PyTorch CUDA channels_last": ("#D55E00", "D"),
+    "PyTorch CUDA NCHW": ("#E69F00", "^"),
 }
+OURS = ("minicnn numba", "minicnn cupy")
+"""Whose figures are written out."""
 
 
 def new_figure(width: float, height: float) -> "Figure":
@@ -498,13 +514,13 @@ def draw_ratios(records: list[dict[str, Any]], title: str, what: str) -> "Figure
         base = record["medians"][record["reference"] or names[0]]
         for name, median in record["medians"].items():
             dot(axes, median / base, row, name)
-            if name == "minicnn numba":
+            if name in OURS:
                 axes.annotate(
                     f"{median / base:.2f}", (median / base, row), (0, 7), textcoords="offset points", ha="center",
                     fontsize=9, fontweight="bold", color=STYLES[name][0],
                 )  # fmt: skip
         shown = {
-            "minicnn": record["medians"].get("minicnn numba"),
+            "minicnn": next((record["medians"][name] for name in OURS if name in record["medians"]), None),
             "PyTorch": record["medians"].get(record["reference"]),
         }
         values = ", ".join(

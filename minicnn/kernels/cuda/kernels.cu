@@ -171,38 +171,30 @@ extern "C" __global__ void relu_backward(const real* dy, const real* y, real* dx
 // ---------------------------------------------------------------------------------------------------------------------
 // Reductions: a block of THREADS threads makes one number of many
 
-// Every thread hands in a number, and all get the sum. In each round the lower half of the threads adds what the upper
-// half has: 8 rounds for 256. Pairs are added before pairs of pairs, so rounding errors grow with the logarithm only.
-__device__ real block_sum(real value)
+// Every thread hands in a number, and all get the sum, or the largest. In each round the lower half of the threads takes
+// in what the upper half has: 8 rounds for 256. Pairs are added before pairs of pairs, so rounding errors grow with the
+// logarithm only.
+__device__ real block_reduce(real value, bool largest)
 {
-    __shared__ real sums[THREADS];
+    __shared__ real numbers[THREADS];
     const int t = threadIdx.x;
-    sums[t] = value;
+    numbers[t] = value;
     __syncthreads();
     for (int half = THREADS / 2; half > 0; half /= 2) {
-        if (t < half) sums[t] += sums[t + half];
+        if (t < half) {
+            const real other = numbers[t + half];
+            if (!largest) numbers[t] += other;
+            else if (other > numbers[t]) numbers[t] = other;
+        }
         __syncthreads();
     }
-    const real total = sums[0];
-    __syncthreads();  // before anybody writes to `sums` again, all must have read
-    return total;
+    const real result = numbers[0];
+    __syncthreads();  // before anybody writes to `numbers` again, all must have read
+    return result;
 }
 
-// Likewise the largest.
-__device__ real block_max(real value)
-{
-    __shared__ real largest[THREADS];
-    const int t = threadIdx.x;
-    largest[t] = value;
-    __syncthreads();
-    for (int half = THREADS / 2; half > 0; half /= 2) {
-        if (t < half && largest[t + half] > largest[t]) largest[t] = largest[t + half];
-        __syncthreads();
-    }
-    const real most = largest[0];
-    __syncthreads();
-    return most;
-}
+__device__ real block_sum(real value) { return block_reduce(value, false); }
+__device__ real block_max(real value) { return block_reduce(value, true); }
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Batch normalisation: a block for every channel of x (N, C, size)
