@@ -15,7 +15,7 @@ from minicnn.backend import Array, in_threads
 def channels_last(x: Array) -> np.ndarray:
     """Return x (N, C, H, W) as contiguous (N, H, W, C); a view where x lies so already."""
     last = x.transpose(0, 2, 3, 1)
-    if last.flags.c_contiguous or not x.flags.c_contiguous:
+    if last.flags.c_contiguous or not x.flags.c_contiguous or x.size < FEW:
         return np.ascontiguousarray(last)
     n, c, h, w = x.shape
     turned = np.empty((n, h, w, c), dtype=x.dtype)
@@ -98,6 +98,8 @@ def workspace(size: int, dtype: str) -> np.ndarray:
     return array[:size]
 
 
+FEW = 1 << 14
+"""Numbers that NumPy has copied before threads are at work."""
 LINE = 64
 """Bytes that the cache holds and moves together."""
 
