@@ -12,7 +12,7 @@ import difflib
 import functools
 import importlib
 import importlib.util
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -116,7 +116,8 @@ def array_library_of(value: Any) -> str | None:
     return _library_of_type[kind]
 
 
-_library_of_type: dict[type, str | None] = {}  # a look-up a call, so it has to be short
+_library_of_type: dict[type, str | None] = {}
+_library_of_types: dict[tuple[type, ...], str | None] = {}
 
 
 def backend_of(*values: Any) -> Backend:
@@ -127,12 +128,19 @@ def backend_of(*values: Any) -> Backend:
     DeviceError
         If arrays of two libraries are mixed.
     """
+    kinds = tuple(map(type, values))  # once an operation, so it has to be quick: most have been seen before
+    library = _library_of_types[kinds] if kinds in _library_of_types else _common_library(kinds, values)
+    current = current_backend()
+    if library is None or current.array_library == library:
+        return current
+    return _first_backend_for(library)
+
+
+def _common_library(kinds: tuple[type, ...], values: Iterable[Any]) -> str | None:
+    """Return the library whose arrays these are, or None without any; lists are looked into."""
     library = None
-    for value in values:
-        kind = type(value)  # once an operation: hence not array_library_of(value), which looks it up alike
-        found = _library_of_type[kind] if kind in _library_of_type else array_library_of(value)
-        if found is None and kind is list and value:  # parameters, for example
-            found = backend_of(*value).array_library
+    for kind, value in zip(kinds, values, strict=True):
+        found = _library_of_list(value) if kind is list else array_library_of(value)
         if found is None or found == library:
             continue
         if library is not None:
@@ -141,10 +149,14 @@ def backend_of(*values: Any) -> Backend:
                 "same device; model.to('numba') or model.to('cupy') moves a model"
             )
         library = found
-    current = current_backend()
-    if library is None or current.array_library == library:
-        return current
-    return _first_backend_for(library)
+    if list not in kinds:
+        _library_of_types[kinds] = library
+    return library
+
+
+def _library_of_list(values: list) -> str | None:
+    kinds = set(map(type, values))  # the arrays of many parameters, as a rule of one kind
+    return array_library_of(values[0]) if len(kinds) == 1 else _common_library(tuple(map(type, values)), values)
 
 
 @functools.cache

@@ -93,7 +93,7 @@ class CrossEntropyLoss(Loss):
         if labels.size == 0:
             raise DataError(f"{self!r}: the batch is empty, so there is no loss to take the mean of")
         on_host = isinstance(labels, np.ndarray)  # on a GPU, looking at values would make it wait
-        if on_host and (labels.min() < 0 or labels.max() >= classes):
+        if on_host and (labels.astype(np.uint64, copy=False) >= classes).any():  # what is below 0 becomes very large
             wrong = np.flatnonzero((labels < 0) | (labels >= classes))
             hint = "; labels that begin with 1: subtract 1" if labels.min() == 1 and labels.max() == classes else ""
             raise DataError(

@@ -144,6 +144,7 @@ def second_library(monkeypatch):
             return np.array([7.0])
 
     monkeypatch.setattr(backends, "_library_of_type", {})
+    monkeypatch.setattr(backends, "_library_of_types", {})
     monkeypatch.setitem(backends.BACKENDS, "fake", Backend("fake", "fakelib", None, lambda: None))
     return DeviceArray()
 

@@ -288,6 +288,7 @@ class FakeArray:
 def fake_device(monkeypatch):
     """A second device, on which relu_forward has a kernel."""
     monkeypatch.setattr(backends, "_library_of_type", {})
+    monkeypatch.setattr(backends, "_library_of_types", {})
     monkeypatch.setitem(backends.BACKENDS, "fake", Backend("fake", "fakelib", None, lambda: None))
 
 
@@ -319,6 +320,7 @@ def test_a_device_is_not_asked_whether_it_runs_when_its_arrays_are_there(monkeyp
         __module__ = "otherlib"
 
     monkeypatch.setattr(backends, "_library_of_type", {})
+    monkeypatch.setattr(backends, "_library_of_types", {})
     monkeypatch.setitem(backends.BACKENDS, "other", Backend("other", "otherlib", None, asked))
     assert backends.backend_of(OtherArray()).name == "other"
 

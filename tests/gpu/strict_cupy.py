@@ -99,6 +99,7 @@ def forget_engine_caches() -> None:
             if isinstance(value, functools._lru_cache_wrapper) and value.__module__.startswith("minicnn.backend"):
                 value.cache_clear()
     backends._library_of_type.clear()
+    backends._library_of_types.clear()
 
 
 def _take_out(packages: tuple[str, ...]) -> dict:

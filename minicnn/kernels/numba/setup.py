@@ -52,6 +52,8 @@ def sum_of_parts(parts: np.ndarray) -> np.ndarray:
 
 def filled_up(vector: np.ndarray | None, width: int, dtype: str) -> np.ndarray:
     """Return a bias of that width, with zeros for what there is none of."""
+    if vector is not None and len(vector) == width and vector.flags.c_contiguous:
+        return vector
     wide = np.zeros(width, dtype=dtype)
     if vector is not None:
         wide[: len(vector)] = vector

@@ -66,10 +66,12 @@ def _adam_numbers(
 
 def _flats(w: Array, dw: Array, *moments: Array) -> list[np.ndarray] | None:
     """Return flat views, if all lie alike and may be written to; a gradient that lies otherwise is copied."""
-    if not is_float(w, dw, *moments):
+    if not is_float(w, dw, *moments) or not w.flags.writeable:
         return None
-    flats = flat(w, laid_as(w, dw), *moments)
-    return flats if flats and w.flags.writeable and all(m.flags.writeable for m in moments) else None
+    for moment in moments:
+        if not moment.flags.writeable:
+            return None
+    return flat(w, laid_as(w, dw), *moments)
 
 
 @njit(nogil=True, cache=True)
