@@ -9,6 +9,7 @@ from minicnn.backend.backends import (
     get_backend,
     on_gpu,
     set_backend,
+    usable_backend,
     use_backend,
 )
 from minicnn.backend.compiling import Compilation
@@ -51,5 +52,6 @@ __all__ = [
     "special_functions",
     "to_backend",
     "to_host",
+    "usable_backend",
     "use_backend",
 ]

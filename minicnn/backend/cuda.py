@@ -93,7 +93,8 @@ def _device_problem() -> str | None:
             )
         return f"CuPy finds no GPU ({_first_line(error)}); run nvidia-smi to see whether the driver does"
     try:
-        if float(cupy.arange(3, dtype=cupy.float32).sum()) != 3.0:
+        ones = cupy.ones((2, 2), dtype=cupy.float32)
+        if float((ones @ ones).sum()) != 8.0:  # a product needs cuBLAS, a sum a compiler
             return f"CuPy computes wrong results on this device; reinstall it and the driver: {_install()}"
     except Exception as error:
         return (

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.backend import Array, CounterRng, Upload, default_rng, get_backend, on_gpu, to_backend
+from minicnn.backend import Array, CounterRng, Upload, default_rng, get_backend, on_gpu, to_backend, usable_backend
 from minicnn.data.dataset import as_dataset
 from minicnn.errors import ArgumentError, whole_number
 from minicnn.ops import random_permutation
@@ -63,6 +63,7 @@ class DataLoader:
         self.rng = rng if rng is not None or not shuffle else default_rng()
         self.ahead = ahead
         self.backend = backend
+        self._upload: Upload | None = None
 
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""
@@ -74,7 +75,8 @@ class DataLoader:
         order = random_permutation(self.rng.next_key(), count) if self.shuffle and self.rng else np.arange(count)
         batches, backend = self._batches(order), self.backend or get_backend()
         if self.ahead > 0 and on_gpu(backend):
-            upload = Upload()
+            usable_backend(backend)  # or say what is missing
+            upload = self._upload = self._upload or Upload()
             return upload.taken(prepared_ahead(map(upload.send, batches), self.ahead))
         placed = ((to_backend(x, backend), to_backend(y, backend)) for x, y in batches)
         return prepared_ahead(placed, self.ahead) if self.ahead > 0 else placed

@@ -22,7 +22,7 @@ class Dropout(Layer):
     def __init__(self, p: float = 0.5, *, rng: CounterRng | None = None) -> None:
         if not 0 <= p <= 1:
             raise ArgumentError(f"Dropout: p is a probability and must lie between 0 and 1, not {p}")
-        self.p = p
+        self.p = float(p)
         self.rng = rng if rng is not None else default_rng()
 
     def forward(self, x: Array) -> Array:

@@ -28,4 +28,4 @@ def dropout_backward(dy: Array, mask: Array, *, p: float) -> Array:
 
 
 def _scale(p: float) -> float:
-    return 1 / (1 - p) if p < 1 else 0.0  # with p = 1 all is off, and nothing may become 0 * infinity
+    return float(1 / (1 - p)) if p < 1 else 0.0  # with p = 1 all is off, and nothing may become 0 * infinity

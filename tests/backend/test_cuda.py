@@ -26,7 +26,10 @@ class Runtime:
 
 
 class Numbers(list):
-    """What `cupy.arange` gives here."""
+    """What `cupy.ones` gives here."""
+
+    def __matmul__(self, other):
+        return self
 
     def sum(self):
         return self[0]
@@ -36,8 +39,8 @@ class Numbers(list):
 def machine(monkeypatch):
     """Build a machine: its CuPy wheels, its driver's CUDA, its devices, and what sums come to."""
 
-    def build(*, wheels=("cupy-cuda13x",), driver=(13, 0), runtime=None, total=3.0, fails=None):
-        def arange(*args, **options):
+    def build(*, wheels=("cupy-cuda13x",), driver=(13, 0), runtime=None, total=8.0, fails=None):
+        def ones(*args, **options):
             if fails:
                 raise fails
             return Numbers([total])
@@ -46,7 +49,7 @@ def machine(monkeypatch):
         monkeypatch.setattr(cuda, "installed_wheels", lambda: list(wheels))
         monkeypatch.setattr(cuda, "driver_version", lambda: driver)
         monkeypatch.setattr(cuda.importlib.util, "find_spec", lambda name: ModuleSpec(name, None) if wheels else None)
-        fake = SimpleNamespace(cuda=SimpleNamespace(runtime=runtime or Runtime()), arange=arange, float32="float32")
+        fake = SimpleNamespace(cuda=SimpleNamespace(runtime=runtime or Runtime()), ones=ones, float32="float32")
         monkeypatch.setitem(sys.modules, "cupy", fake)
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 

@@ -25,6 +25,12 @@ MORE_EXAMPLES = {
         [r(5, 300), ROW_LABELS],
         {"class_weights": r(300, positive=True)},
     ),
+    "softmax_cross_entropy_forward, labels out of range": lambda r: ([r(5, 6), ROW_LABELS - 1], {}),
+    "softmax_cross_entropy_backward, labels out of range": lambda r: (
+        [r(5, 5, positive=True), ROW_LABELS - 1],
+        {"class_weights": r(5, positive=True)},
+    ),
+    "dropout_forward, a NumPy number": lambda r: ([r(*IMAGE)], {"p": np.float64(0.3), "key": KEY}),
     "softmax_cross_entropy_backward, rows": lambda r: ([r(5, 7, positive=True), ROW_LABELS], {"label_smoothing": 0.1}),
     "softmax_cross_entropy_backward, weighted rows": lambda r: (
         [r(5, 300, positive=True), ROW_LABELS],

@@ -30,6 +30,8 @@ def softmax_cross_entropy_forward(
         k,
         float(label_smoothing),
     )
+    if class_weights is None:  # then a label that is out of range counts too, as in the body
+        row_weights = array_module(logits).ones(n, dtype=dtype)
     by_blocks("weighted_mean", dtype, 1, losses, row_weights, loss, n)
     return loss, p
 

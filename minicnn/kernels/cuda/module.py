@@ -2,7 +2,7 @@
 
 CuPy hands arguments over as they come: an address, or so many bytes. It checks neither types nor memory order, so all
 of that is settled here: arrays must be contiguous and of the kernel's own type, a Python int goes in as 32 bits, a
-float as REAL.
+fraction as REAL.
 """
 
 import functools
@@ -15,7 +15,7 @@ from minicnn.backend import Array, array_module
 
 THREADS = 256
 """Threads of a block, as in `kernels.cu`."""
-MOST_BLOCKS = 4096
+MOST_BLOCKS = 2048
 """Enough to fill any GPU; threads take further numbers in turns."""
 TILE = 16
 SOURCE = Path(__file__).with_name("kernels.cu")
@@ -50,7 +50,7 @@ def _module(dtype: np.dtype) -> Any:
 
 def for_each(name: str, dtype: np.dtype, count: int, *arguments: Any, rows: int = 1) -> None:
     """Launch a kernel whose threads share `count` numbers, or so many in each of some rows of blocks."""
-    blocks = min(-(-count // THREADS), MOST_BLOCKS)
+    blocks = min(-(-count // THREADS), MOST_BLOCKS // rows)
     if blocks:
         _launch(name, dtype, (blocks, rows), (THREADS,), arguments)
 
@@ -68,7 +68,7 @@ def matmul(a: Array, b: Array) -> Array:
     (rows, depth), columns, size = a.shape, b.shape[1], a.itemsize
     c = new((rows, columns), a)
     steps = [np.int64(step // size) for step in (*a.strides, *b.strides)]
-    grid = -(-columns // TILE), -(-rows // TILE)
+    grid = -(-rows // TILE), -(-columns // TILE)
     _launch("matmul", a.dtype, grid, (TILE, TILE), (whole(a), whole(b), c, rows, columns, depth, *steps))
     return c
 
@@ -86,7 +86,7 @@ def _launch(name: str, dtype: np.dtype, grid: tuple[int, ...], block: tuple[int,
 def _as_c(value: Any, real: Any) -> Any:
     if isinstance(value, int):  # a bool is one too
         return np.int32(value)
-    return real(value) if type(value) is float else value
+    return real(value) if isinstance(value, float | np.floating) else value
 
 
 def is_real(*arrays: Array) -> bool:

@@ -45,4 +45,4 @@ def words(key: Key) -> np.ndarray:
 
 
 def _scale(p: float) -> float:
-    return 1 / (1 - p) if p < 1 else 0.0
+    return float(1 / (1 - p)) if p < 1 else 0.0
