@@ -173,7 +173,7 @@ def draw_roof(axes: Any, peak: float, bandwidth: float) -> None:
     axes.plot((start, ridge, end), (start * bandwidth, peak, peak), color="0.3", linewidth=1.2, zorder=1)
     note = {"textcoords": "offset points", "fontsize": 8, "color": "0.3"}
     axes.annotate(f"sgemm {peak:.0f} GFLOP/s", (ridge, peak), (4, 5), **note)
-    axes.annotate(f"copying {bandwidth:.0f} GB/s", (ridge / 2, peak / 2), (-6, 4), ha="right", **note)
+    axes.annotate(f"copying {bandwidth:.0f} GB/s", (ridge / 2, peak / 2), (6, -8), ha="left", **note)
     axes.set(xscale="log", yscale="log", xlim=(start, end))
     harness.plain_ticks(axes.xaxis)
     harness.plain_ticks(axes.yaxis)

@@ -40,6 +40,9 @@ class Backend:
         """The array library itself, imported on first use."""
         return importlib.import_module(self.array_library)
 
+    def __reduce__(self) -> tuple:
+        return known_backend, (self.name,)  # copied or pickled, it is the same one
+
 
 def _numba_problem() -> str | None:
     if importlib.util.find_spec("numba") is None:

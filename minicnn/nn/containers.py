@@ -67,9 +67,9 @@ class Sequential(Layer):
     def backward(self, dy: Array) -> Array:
         """Run dy through the layers in reverse."""
         plan = self._plan
-        known = plan is not None and plan.is_of(self.layers)
+        known = plan is not None and plan.holds(self.layers, dy)
         for names, step in reversed(plan.steps if plan and known else [([name], None) for name in self.layers]):
-            if step and step.goes_back(dy):
+            if step and step.remembers():
                 dy = _back(self, names[0], step, dy)
             else:
                 for name in reversed(names):

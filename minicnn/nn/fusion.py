@@ -45,14 +45,11 @@ class Fused:
         self.left = [*saved, y]
         return y
 
-    def goes_back(self, dy: Array) -> bool:
-        """Return whether the layers went forwards together the last time, and nothing has changed since."""
-        return (
-            len(self.left) > len(self.layers)
-            and all(layer._saved is left for layer, left in zip(self.layers, self.left, strict=False))
-            and all(map(is_plain, self.layers, self.kinds))
-            and self.backwards.has_kernel(dy)
-        )
+    def remembers(self) -> bool:
+        """Return whether the layers went forwards together the last time, and remember that."""
+        if len(self.left) <= len(self.layers):
+            return False
+        return all(layer._saved is left for layer, left in zip(self.layers, self.left, strict=False))
 
     def _forward(self, x: Array) -> tuple[Array, tuple]:
         """Return the last layer's output, and what each layer is to remember."""
@@ -116,9 +113,9 @@ class BatchNormReLU(Fused):
         y, saved = norm.normalise(x, ops.batch_norm_relu_forward, ops.batch_norm_inference_relu_forward)
         return y, (saved, y)
 
-    def goes_back(self, dy: Array) -> bool:
+    def remembers(self) -> bool:
         """By the batch's own statistics; for given ones there is no kernel."""
-        return super().goes_back(dy) and self.left[0].of_the_batch
+        return super().remembers() and self.left[0].of_the_batch
 
     def backward(self, dy: Array) -> Array:
         """dy -> dx"""
@@ -142,18 +139,14 @@ class Plan:
         self.steps: list[tuple[list[str], Fused | None]] = []
         names, row = list(layers), list(layers.values())
         while row:
-            step = next((step for step in STEPS if _begins_with(row, step.kinds) and step.forwards.has_kernel(x)), None)
+            step = next((step for step in STEPS if _begins_with(row, step.kinds) and _has_kernels(step, x)), None)
             count = len(step.kinds) if step else 1
             self.steps.append((names[:count], step(names[:count], row[:count]) if step else None))
             names, row = names[count:], row[count:]
 
-    def is_of(self, layers: Mapping[str, Layer]) -> bool:
-        """Return whether these are the layers, in their order."""
-        return self.layers == list(layers.items())
-
     def holds(self, layers: Mapping[str, Layer], x: Array) -> bool:
         """Return whether the chain would be planned like this today."""
-        return self.is_of(layers) and self.state == self._state(x)
+        return self.layers == list(layers.items()) and self.state == self._state(x)
 
     def _state(self, x: Array) -> list:
         """Everything that decides which layers may run together."""
@@ -164,6 +157,10 @@ class Plan:
         for kind in _OWN_METHODS:
             state += [kind.forward, kind.backward]
         return state
+
+
+def _has_kernels(step: type[Fused], x: Array) -> bool:
+    return step.forwards.has_kernel(x) and step.backwards.has_kernel(x)
 
 
 def _begins_with(row: list[Layer], kinds: tuple) -> bool:

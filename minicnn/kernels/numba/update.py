@@ -1,6 +1,7 @@
 """An optimizer's step in one pass over memory, written where a parameter and its moments lie."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,35 +14,41 @@ from minicnn.kernels.numba.memory import flat, is_float, laid_as
 
 def sgd_update(w: Array, dw: Array, velocity: Array, **options: Any) -> tuple[Array, Array]:
     """One pass, in place."""
-    flats = _flats(w, dw, velocity)
-    if flats is None:
-        return plain_body("sgd_update")(w, dw, velocity, **options)
-    pass_over(_sgd, flats, *_sgd_numbers(w.dtype.type, **options))
-    return w, velocity
+    ws, velocities = sgd_update_all([w], [dw], [velocity], **options)
+    return ws[0], velocities[0]
 
 
-def adam_update(w: Array, dw: Array, m: Array, v: Array, **options: Any) -> tuple[Array, Array, Array]:
+def adam_update(w: Array, dw: Array, m: Array, v: Array, *, step: int, **options: Any) -> tuple[Array, Array, Array]:
     """One pass, in place; what undoes the moments' bias is computed once."""
-    flats = _flats(w, dw, m, v)
-    if flats is None:
-        return plain_body("adam_update")(w, dw, m, v, **options)
-    pass_over(_adam, flats, *_adam_numbers(w.dtype.type, **options))
-    return w, m, v
+    ws, ms, vs = adam_update_all([w], [dw], [m], [v], steps=[step], **options)
+    return ws[0], ms[0], vs[0]
 
 
-def sgd_update_all(ws: list[Array], dws: list[Array], velocities: list[Array], **options: Any) -> tuple[list, list]:
-    """The body, without a look at what is plugged for every parameter."""
-    results = [sgd_update(*arrays, **options) for arrays in zip(ws, dws, velocities, strict=True)]
-    return [w for w, _ in results], [velocity for _, velocity in results]
+def sgd_update_all(ws: list[Array], dws: list[Array], velocities: list[Array], **options: Any) -> Any:
+    """What is the same for all parameters is done once."""
+    return _update_all("sgd_update", _sgd, _sgd_numbers, (ws, dws, velocities), [options] * len(ws))
 
 
 def adam_update_all(
     ws: list[Array], dws: list[Array], ms: list[Array], vs: list[Array], *, steps: list[int], **options: Any
-) -> tuple[list[Array], list[Array], list[Array]]:
-    """The body, without a look at what is plugged for every parameter."""
-    cases = zip(ws, dws, ms, vs, steps, strict=True)
-    results = [adam_update(*arrays, step=step, **options) for *arrays, step in cases]
-    return [w for w, _, _ in results], [m for _, m, _ in results], [v for _, _, v in results]
+) -> Any:
+    """What is the same for all parameters is done once."""
+    return _update_all("adam_update", _adam, _adam_numbers, (ws, dws, ms, vs), [{**options, "step": s} for s in steps])
+
+
+def _update_all(name: str, loop: Callable, numbers_of: Callable, lists: tuple[list[Array], ...], options: list) -> Any:
+    """Update parameter after parameter, each by its options; return lists of w and of the moments."""
+    last, numbers, results = None, (), []
+    for arrays, own in zip(zip(*lists, strict=True), options, strict=True):
+        flats, kind = _flats(*arrays), (arrays[0].dtype, own.get("step"))
+        if flats is None:
+            results.append(plain_body(name)(*arrays, **own))
+            continue
+        if kind != last:
+            last, numbers = kind, numbers_of(arrays[0].dtype.type, **own)
+        pass_over(loop, flats, *numbers)
+        results.append((arrays[0], *arrays[2:]))
+    return tuple(list(column) for column in zip(*results, strict=True)) or tuple([] for _ in lists[1:])
 
 
 def _sgd_numbers(
