@@ -57,11 +57,11 @@ def example(case, dtype):
     return {**EXAMPLES, **MORE_EXAMPLES}[case](Numbers(dtype))
 
 
-def moved(value, backend):
-    """An argument where the backend keeps its arrays; lists of arrays too."""
+def moved(value, backend, order=np.ascontiguousarray):
+    """An argument where the backend keeps its arrays, in this memory order; lists of arrays too."""
     if isinstance(value, list) and any(isinstance(item, np.ndarray) for item in value):
-        return [moved(item, backend) for item in value]
-    return to_backend(value, backend) if isinstance(value, np.ndarray) else value
+        return [moved(item, backend, order) for item in value]
+    return to_backend(order(value), backend) if isinstance(value, np.ndarray) else value
 
 
 def results_on_numpy(case, dtype):
@@ -72,12 +72,12 @@ def results_on_numpy(case, dtype):
         return _listed(name, plain_body(name)(*args, **options))
 
 
-def results_on_device(case, dtype, watched=contextlib.nullcontext):
+def results_on_device(case, dtype, watched=contextlib.nullcontext, order=np.ascontiguousarray):
     """What comes out of the backend "cupy", which must be in use; `watched` is entered around the call itself."""
     name = operation_of(case)
     args, options = example(case, dtype)
-    args = [moved(value, "cupy") for value in args]
-    options = {key: moved(value, "cupy") for key, value in options.items()}
+    args = [moved(value, "cupy", order) for value in args]
+    options = {key: moved(value, "cupy", order) for key, value in options.items()}
     with watched():
         results = slots()[name](*args, **options)
     results = _listed(name, results)

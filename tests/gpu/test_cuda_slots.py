@@ -30,6 +30,14 @@ def test_an_operation_is_as_its_plain_body_and_waits_for_nothing(device, case, d
 
 
 @needs_compiler
+@every_case
+def test_memory_order_makes_no_difference(device, case):
+    want = comparing.results_on_numpy(case, np.float64)
+    got = comparing.results_on_device(case, np.float64, order=np.asfortranarray)
+    comparing.assert_same(case, got, want, np.float64)
+
+
+@needs_compiler
 @both_dtypes
 @pytest.mark.parametrize("order", strict_cupy.ORDERS)
 @pytest.mark.parametrize("transposed", ["", "a", "b", "ab"])
