@@ -87,9 +87,9 @@ class Slot:
             return
         parameters = self.signature.parameters.values()
         keywords = [
-            p.name for p in parameters if p.kind is p.KEYWORD_ONLY and (p.default is p.empty or _takes(own, p.name))
+            p.name for p in parameters if p.kind is p.KEYWORD_ONLY and (p.default is p.empty or takes_keyword(own, p.name))
         ]
-        positional = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
+        positional = [p.name for p in parameters if p.kind not in (p.KEYWORD_ONLY, p.VAR_KEYWORD)]
         try:
             own.bind(*positional, **dict.fromkeys(keywords))
         except TypeError:
@@ -104,7 +104,7 @@ class Slot:
         who = f"{describe_function(function)}, plugged into {self.name},"
         keywords = dict(given.kwargs)
         own = _signature_of(function)
-        for name in [name for name in keywords if own is not None and not _takes(own, name)]:
+        for name in [name for name in keywords if own is not None and not takes_keyword(own, name)]:
             value, default = keywords.pop(name), self.signature.parameters[name].default
             same = value in (default, (default, default))  # layers say (1, 1) where the default is 1
             if not same and name != "need_dx":  # it may compute dx all the same
@@ -147,7 +147,7 @@ class Slot:
         return self  # there is one slot of a name
 
     def __reduce__(self) -> tuple:
-        return _slot_named, (self.name,)
+        return slot_named, (self.name,)
 
 
 def dispatch_state(*arrays: Any) -> tuple[Mapping[str, Callable], Backend]:
@@ -173,7 +173,7 @@ def slots() -> dict[str, Slot]:
 
 def plain_body(name: str) -> Callable:
     """Return an operation's plain body, for a kernel that leaves a case to it."""
-    return _slot_named(name).body
+    return slot_named(name).body
 
 
 def plug(**functions: Callable) -> "Plugged":
@@ -191,7 +191,7 @@ def plug(**functions: Callable) -> "Plugged":
         If the function does not take the operation's arguments, or (when it is called) returns something else.
     """
     for name, function in functions.items():
-        _slot_named(name).check_fits(function)
+        slot_named(name).check_fits(function)
     return Plugged(functions)
 
 
@@ -235,7 +235,7 @@ def _signature_of(function: Callable) -> inspect.Signature | None:
         return None
 
 
-def _takes(signature: inspect.Signature, keyword: str) -> bool:
+def takes_keyword(signature: inspect.Signature, keyword: str) -> bool:
     """Return whether a function takes this keyword, by name or among **keywords."""
     parameters = signature.parameters.values()
     return any(p.kind is p.VAR_KEYWORD or (p.name == keyword and p.kind is not p.POSITIONAL_ONLY) for p in parameters)
@@ -246,7 +246,8 @@ def describe_function(function: Callable) -> str:
     return getattr(function, "__name__", None) or type(function).__name__
 
 
-def _slot_named(name: str) -> Slot:
+def slot_named(name: str) -> Slot:
+    """Return the operation of that name. Raises `ArgumentError`, with the nearest names, if there is none."""
     if name not in _registry:
         near = difflib.get_close_matches(name, _registry, n=3)
         hint = f"did you mean {' or '.join(near)}?" if near else f"they are {', '.join(sorted(_registry))}"

@@ -69,9 +69,9 @@ def gradcheck(
     except (ShapeError, DTypeError) as error:  # by which a parameter refuses a gradient
         kind = "shape" if isinstance(error, ShapeError) else "dtype"
         findings.append(Finding(kind, "backward", f"{error} {' '.join(getattr(error, '__notes__', []))}".strip()))
-        return Report(subject.name, [], findings, tolerance)
+        return Report(subject.name, findings)
     if any(finding.kind in UNCOMPARABLE for finding in findings):
-        return Report(subject.name, [], findings, tolerance)  # differences of such outputs say nothing
+        return Report(subject.name, findings)  # differences of such outputs say nothing
     subject.forward()
     gradients = {name: gradient for name, gradient in _fresh_gradients(subject, dy).items() if name in subject.tensors}
     tensors = []
@@ -85,7 +85,7 @@ def gradcheck(
         check = _compare(subject, name, np.asarray(gradient), dy, y, np.sort(chosen), tolerance)
         tensors.append(check)
         findings += _findings_in(check)
-    return Report(subject.name, tensors, findings, tolerance)
+    return Report(subject.name, findings, tensors)
 
 
 def _check_output(y: np.ndarray) -> list[Finding]:

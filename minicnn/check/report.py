@@ -1,9 +1,20 @@
-"""What a check has found, for a person to read."""
+"""What a check has found, for a person or a program to read."""
 
+import json
+import math
+import textwrap
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from minicnn.check.kinds import Kind
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Index = tuple[int, ...]
+WIDTH = 110
 
 
 @dataclass(frozen=True)
@@ -12,24 +23,36 @@ class Finding:
 
     Attributes
     ----------
-    kind : str
-        "gradient", "missing", "shape", "dtype", "non-finite", "mutates-input", "nondeterministic", "not-accumulated",
-        or "ties" (too many entries on a kink: inconclusive rather than wrong).
+    kind : Kind
+        What kind of mistake it is; compares equal to its text: `finding.kind == "sign"`.
     where : str
-        The tensor: "x", or a parameter's name.
+        The result or tensor: "dx", "y", "weight".
     message : str
         A sentence that says what was expected and what came.
     evidence : dict
-        The numbers behind it.
+        The numbers behind it: factor and name, worst entry, the calls with which it was seen.
+    hint : str
+        What to look at.
+    remark : bool
+        Whether it is only worth knowing, and no mistake.
     """
 
-    kind: str
+    kind: Kind
     where: str
     message: str
     evidence: dict[str, Any] = field(default_factory=dict)
+    hint: str = ""
+    remark: bool = False
 
     def __str__(self) -> str:
         return f"{self.where}: {self.message}"
+
+
+class Tally(NamedTuple):
+    """In how many of the calls that were tried a result was right."""
+
+    right: int
+    tried: int
 
 
 @dataclass(frozen=True)
@@ -49,40 +72,97 @@ class TensorCheck:
 
 @dataclass(frozen=True)
 class Report:
-    """The result of a check; print it. `report.ok` says whether all is well, `report.findings` what is not."""
+    """The result of a check; print it.
+
+    Attributes
+    ----------
+    subject : str
+        What was checked.
+    findings : list of Finding
+        What is wrong, the most specific first.
+    tensors : list of TensorCheck
+        For `gradcheck`: how each tensor compares.
+    tallies : dict of str to Tally
+        For `examine`: in how many calls each result was right.
+    notes : list of str
+        What was not examined, and why.
+    comparisons : dict of str to (expected, got)
+        A wrong result's arrays, for `plot`.
+    check : str
+        Which check it was.
+    """
 
     subject: str
-    tensors: list[TensorCheck]
     findings: list[Finding]
-    tolerance: float
+    tensors: list[TensorCheck] = field(default_factory=list)
+    tallies: dict[str, Tally] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    comparisons: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    check: str = "gradcheck"
 
     @property
     def ok(self) -> bool:
-        """Whether nothing was found."""
-        return not self.findings
+        """Whether nothing is wrong. Remarks do not count; a gradient that nobody could tell (only ties) is not ok."""
+        return all(finding.remark for finding in self.findings)
+
+    @property
+    def undecided(self) -> bool:
+        """Whether all that was found are kinks and equal maxima, so that it is neither right nor wrong."""
+        return not self.ok and all(finding.kind == Kind.TIES for finding in self.findings)
 
     def __bool__(self) -> bool:
         return self.ok
 
     def __str__(self) -> str:
-        undecided = bool(self.findings) and all(finding.kind == "ties" for finding in self.findings)
-        lines = [f"gradcheck of {self.subject}: {'ok' if self.ok else 'UNDECIDED' if undecided else 'FAILED'}"]
-        titles = ("tensor", "shape", "compared", "on kinks", "worst entry", "backward", "differences", "relative error")
-        rows = [titles, *(_row(check) for check in self.tensors)]
-        widths = [max(len(row[i]) for row in rows) for i in range(len(titles))]
-        for row in rows:
-            lines.append("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-        lines += [f"* {finding}" for finding in self.findings]
-        return "\n".join(lines)
+        return self.text()
 
     __repr__ = __str__
 
+    def text(self, *, color: bool = False) -> str:
+        """Return the report as a person reads it, in colour for a terminal."""
+        paint = _paint if color else lambda text, _: text
+        verdict = "ok" if self.ok else "UNDECIDED" if self.undecided else "FAILED"
+        shade = {"ok": "green", "UNDECIDED": "yellow", "FAILED": "red"}[verdict]
+        lines = [f"{self.check} of {self.subject}: {paint(verdict, shade)}"]
+        if self.tensors:
+            lines += _table([_TITLES, *map(_row, self.tensors)])
+        for name, (right, tried) in self.tallies.items():
+            mark = paint("right", "green") if right == tried else paint("wrong", "red")
+            lines.append(f"  {name:<13} {mark}: {right} of {tried} calls as they should be")
+        for finding in self.findings:
+            kind = paint(str(finding.kind), "yellow" if finding.remark else "red")
+            lines += _wrapped(f"* {finding.where}: [{kind}] {finding.message}")
+            if finding.hint and not finding.remark:
+                lines += _wrapped(paint("  > " + finding.hint, "dim"), more="    ")
+        lines += [line for note in self.notes for line in _wrapped(f"- {note}")]
+        return "\n".join(lines)
+
+    def to_json(self) -> str:
+        """Return the report as JSON text: subject, ok, findings, tallies, tensors and notes."""
+        record = {
+            "check": self.check,
+            "subject": self.subject,
+            "ok": self.ok,
+            "findings": [vars(finding) for finding in self.findings],
+            "tallies": {name: tally._asdict() for name, tally in self.tallies.items()},
+            "tensors": [vars(tensor) for tensor in self.tensors],
+            "notes": self.notes,
+        }
+        return json.dumps(_plain(record), indent=2)
+
+    def plot(self) -> "Figure":
+        """Return a figure with a row for each wrong result: expected, got and the difference, as images."""
+        from minicnn.check.figure import plot_comparisons
+
+        return plot_comparisons(self)
+
+
+_TITLES = ("tensor", "shape", "compared", "on kinks", "worst entry", "backward", "differences", "relative error")
+_COLORS = {"red": "31", "green": "32", "yellow": "33", "dim": "2"}
+
 
 def _row(check: TensorCheck) -> tuple[str, ...]:
-    total = 1
-    for length in check.shape:
-        total *= length
-    compared = f"{check.compared} of {total}"
+    compared = f"{check.compared} of {math.prod(check.shape)}"
     if check.worst is None:
         return check.name, str(check.shape), compared, str(check.skipped), "-", "-", "-", "-"
     return (
@@ -95,3 +175,29 @@ def _row(check: TensorCheck) -> tuple[str, ...]:
         f"{check.numeric:.8g}",
         f"{check.relative_error:.1e}",
     )
+
+
+def _table(rows: list[tuple[str, ...]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  " + "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _wrapped(text: str, more: str = "  ") -> list[str]:
+    return textwrap.wrap(text, WIDTH, subsequent_indent=more, break_long_words=False, break_on_hyphens=False)
+
+
+def _paint(text: str, color: str) -> str:
+    return f"\033[{_COLORS[color]}m{text}\033[0m"
+
+
+def _plain(value: Any) -> Any:
+    """Turn NumPy's numbers, tuples and keys into what JSON has; NaN and infinity into text."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value if isinstance(value, str | int | float | bool | None) else str(value)

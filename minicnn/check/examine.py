@@ -1,0 +1,289 @@
+"""Examine a candidate for an operation, and say what kind of mistake it makes."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from minicnn.backend.slots import Slot, slot_named
+from minicnn.check.case import BATCHED, Case, forward_of, named_results, reference
+from minicnn.check.differences import slope
+from minicnn.check.doctor import diagnose
+from minicnn.check.hypotheses.naming import quantities
+from minicnn.check.kinds import Kind
+from minicnn.check.manners import manners, refusal
+from minicnn.check.observe import Candidate, Observation, observations, refused, settle_form
+from minicnn.check.patterns import ignored_arguments
+from minicnn.check.report import Finding, Report, Tally
+from minicnn.check.running import name_of
+from minicnn.check.trial import Trial, same
+from minicnn.errors import ArgumentError, SlotError
+
+DOUBLE, SINGLE = 1e-8, 1e-4  # relative errors that are still rounding
+LOST_DIGITS = 1e-5  # what numbers that went through float32 may be off by
+
+
+def examine(operation: str | Slot, function: Callable, *, seconds: float = 20.0) -> Report:
+    """Examine a function that is to fill a slot: its values in float64 and float32, its manners, and its mistakes.
+
+    It is called on some ten to twenty small cases that tell mistakes apart (a batch of one and of three, stride, padding,
+    dilation, groups, rectangles, squares, one channel) and compared with the plain body; a wrong gradient is also
+    measured by central differences of the forward pass. Wrong results are then read: which mistake, undone, makes
+    them right in every case? Keywords that the function does not take are not examined, and the report says so.
+
+    Parameters
+    ----------
+    operation : str
+        The slot's name, "conv2d_backward", or the operation itself, `ops.conv2d_backward`.
+    function : function
+        Takes the operation's arguments, returns its results; `help(ops.conv2d_backward)` shows both. Pairs such as
+        stride come as pairs, as from a layer; to a function that cannot take pairs, as numbers.
+    seconds : float
+        How long its calls may take together. In the main thread a call that takes longer is interrupted.
+
+    Returns
+    -------
+    Report
+        `.ok`, `.findings`, `.tallies`; print it, `.to_json()` or `.plot()` it.
+
+    Raises
+    ------
+    ArgumentError
+        If there is no such operation, or if the function is none.
+    """
+    slot = operation if isinstance(operation, Slot) else slot_named(operation)
+    if not callable(function):
+        raise ArgumentError(f"a candidate for {slot.name} must be a function, not {function!r}")
+    if not seconds > 0:
+        raise ArgumentError(f"seconds must be above 0, not {seconds}")
+    subject = slot.name if name_of(function) == slot.name else f"{name_of(function)} as {slot.name}"
+    try:
+        slot.check_fits(function)
+    except SlotError as error:
+        return Report(subject, [Finding(Kind.RAISES, "signature", str(error), hint=Kind.RAISES.hint)], check="examine")
+    candidate = Candidate(slot, function, seconds)
+    settle_form(candidate, _first_case(slot))
+    seen = list(observations(candidate))
+    return _report(subject, candidate, seen)
+
+
+def _first_case(slot: Slot) -> Any:
+    from minicnn.check.cases import examinations
+
+    return examinations(slot.name)[0]
+
+
+def _report(subject: str, candidate: Candidate, seen: list[Observation]) -> Report:
+    findings, notes = refusal(candidate, seen)
+    usable = [o for o in seen if not o.outcome.error and not o.problem]
+    names = list(dict.fromkeys(name for o in usable for name in o.examination.expected))
+    tallies = {name: _tally(name, seen) for name in names or candidate.operation.returns}
+    comparisons: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    if usable:
+        findings += manners(candidate, usable)
+    for name in names:
+        found, worst = _findings_for(name, candidate, usable)
+        findings += found
+        if worst is not None:
+            comparisons[name] = worst
+    taken = refused(candidate)
+    if taken:
+        options = ", ".join(taken)
+        notes.append(f"not examined: {options} (the function does not take {'it' if len(taken) == 1 else 'them'})")
+    findings.sort(key=lambda f: (f.remark, f.evidence.pop("rank", f.kind.rank)))
+    return Report(subject, findings, tallies=tallies, notes=notes, comparisons=comparisons, check="examine")
+
+
+def _tally(name: str, seen: Sequence[Observation]) -> Tally:
+    counted = [o for o in seen if not (o.case.optional or o.case.tied)]
+    return Tally(sum(is_right(o, name) for o in counted), len(counted))
+
+
+def is_right(seen: Observation, name: str) -> bool:
+    """Return whether a result is what it should be."""
+    if seen.outcome.error or seen.problem or name not in seen.results:
+        return False
+    expected, got = np.asarray(seen.examination.expected[name]), seen.results[name]
+    if got is None or not hasattr(np.asarray(got), "dtype") or np.asarray(got).dtype.kind not in "fiub":
+        return False
+    got = np.asarray(got)
+    if expected.dtype.kind == "b":
+        return expected.shape == got.shape and bool((expected == got.astype(bool)).all())
+    tolerance = SINGLE if seen.single else DOUBLE
+    return same(expected.astype(np.float64), got.astype(np.float64), tolerance)
+
+
+def _findings_for(
+    name: str, candidate: Candidate, usable: list[Observation]
+) -> tuple[list[Finding], tuple[np.ndarray, np.ndarray] | None]:
+    """Return what is wrong with one result, and the arrays of one wrong case."""
+    doubles = [o for o in usable if not o.single]
+    wrong = [o for o in doubles if not is_right(o, name)]
+    if not wrong:
+        singles = [o for o in usable if o.single and not is_right(o, name)]
+        return ([_only_in_single(name, singles)] if singles else []), None
+    ties = [o for o in wrong if o.case.tied]
+    serious = [o for o in wrong if not o.case.tied]
+    if not serious:
+        return [_tie(name, ties)], None
+    expected, got = (np.asarray(a) for a in (serious[0].examination.expected[name], serious[0].results[name]))
+    if got.dtype.kind not in "fiub":
+        message = f"it is {_describe(serious[0].results[name])}; expected an array of shape {expected.shape}"
+        return [Finding(Kind.SHAPE, name, message, {}, Kind.SHAPE.hint)], None
+    findings = []
+    broken = [o for o in serious if not np.isfinite(np.asarray(o.results[name], dtype=float)).all()]
+    if broken:
+        findings.append(_non_finite(name, broken))
+    rest = [o for o in serious if o not in broken]
+    if rest and all(_has_lost_digits(o, name) for o in rest):
+        findings.append(_lost_digits(name, rest))
+        rest = []
+    shapes = [o for o in rest if np.shape(o.results[name]) != np.shape(o.examination.expected[name])]
+    readings = _read(name, candidate, rest) if rest else []
+    findings += readings
+    if rest:
+        findings += ignored_arguments(name, candidate, [(o, o not in wrong) for o in doubles])
+    if shapes:
+        findings.append(_shape(name, shapes))
+    if rest and forward_of(candidate.operation) is None:
+        findings.append(_differs(name, rest, Kind.FORWARD_DIFFERS))
+    elif rest and not findings:
+        findings.append(_differs(name, rest, Kind.UNKNOWN))
+    for finding in findings:
+        finding.evidence.update(_worst_entry(name, candidate, serious))
+    return findings, (expected, got)
+
+
+def _read(name: str, candidate: Candidate, wrong: list[Observation]) -> list[Finding]:
+    """Return what the hypotheses say."""
+    trials = [_trial(name, candidate, o) for o in wrong]
+    findings = []
+    budget = min(2.0, max(candidate.deadline - time.perf_counter(), 0.2))
+    for reading, explained in diagnose(trials, seconds=budget):
+        labels = [trial.label for trial in explained]
+        evidence = {**reading.evidence, "seen_with": labels, "rank": reading.rank}
+        partly = "" if len(explained) == len(trials) else f" (this explains {len(explained)} of {len(trials)} wrong calls)"
+        findings.append(Finding(reading.kind, name, reading.message + partly, evidence, reading.hint or reading.kind.hint))
+    return findings
+
+
+def _trial(name: str, candidate: Candidate, seen: Observation) -> Trial:
+    case, operation = seen.case, candidate.operation
+
+    def changed(changes: dict[str, Any]) -> Case:
+        known = case.everything
+        return case.changed({key: value for key, value in changes.items() if key in known})
+
+    def truth(**changes: Any) -> np.ndarray | None:
+        try:
+            return np.asarray(reference(operation, changed(changes))[name])
+        except (ValueError, IndexError, TypeError):
+            return None
+
+    return Trial(
+        operation=operation.name,
+        result=name,
+        label=case.label,
+        got=np.asarray(seen.results[name]),
+        expected=np.asarray(seen.examination.expected[name]),
+        arguments=case.everything,
+        batched=frozenset() if operation.name.endswith(("_update", "_update_all")) else BATCHED,
+        quantities=quantities(case.everything, seen.examination.expected),
+        truth=truth,
+        ask=lambda **changes: candidate.ask(changed(changes), name),
+        tolerance=DOUBLE,
+    )
+
+
+def _worst_entry(name: str, candidate: Candidate, wrong: list[Observation]) -> dict[str, Any]:
+    """Return the entry that is furthest off, in the first case with a right shape, and what differences say there."""
+    for seen in wrong:
+        expected, got = np.asarray(seen.examination.expected[name]), np.asarray(seen.results[name])
+        if expected.shape != got.shape or not expected.size or expected.dtype.kind != "f":
+            continue
+        error = np.nan_to_num(np.abs(got - expected), nan=np.inf)
+        index = tuple(int(i) for i in np.unravel_index(int(error.argmax()), expected.shape))
+        found = {"case": seen.case.label, "index": index, "got": float(got[index]), "expected": float(expected[index])}
+        bad = int((error > DOUBLE * max(float(np.abs(expected).max()), 1e-30)).sum())
+        found["wrong"], found["entries"] = bad, expected.size
+        numeric = _by_differences(name, candidate, seen, index)
+        return found if numeric is None else {**found, "differences": numeric}
+    return {}
+
+
+def _by_differences(name: str, candidate: Candidate, seen: Observation, index: tuple[int, ...]) -> float | None:
+    """Measure one entry of a gradient by central differences of the forward pass."""
+    forward, case = forward_of(candidate.operation), seen.examination.forward
+    if forward is None or case is None or name.removeprefix("d") not in case.args:
+        return None
+    args = {key: np.array(v) if isinstance(v, np.ndarray) else v for key, v in case.args.items()}
+    moved = Case(case.label, args, case.options)
+    first = forward.returns[0]
+
+    def run() -> np.ndarray:
+        return np.asarray(reference(forward, moved)[first])
+
+    y = run()
+    dy = seen.case.args.get("dy", np.ones_like(y))
+    return slope(run, dy, args[name.removeprefix("d")][index + (...,)], y).value
+
+
+def _differs(name: str, wrong: list[Observation], kind: Kind) -> Finding:
+    labels = [o.case.label for o in wrong]
+    what = "the values differ from the operation's" if kind is Kind.FORWARD_DIFFERS else "it is wrong"
+    message = f"{what} in these calls: {'; '.join(labels)}"
+    if kind is Kind.UNKNOWN:
+        message += ". None of the mistakes that are known fits"
+    return Finding(kind, name, message, {"seen_with": labels}, kind.hint)
+
+
+def _shape(name: str, wrong: list[Observation]) -> Finding:
+    seen = wrong[0]
+    expected, got = np.shape(seen.examination.expected[name]), np.shape(seen.results[name])
+    message = f"it has the shape {got}; expected {expected} ({seen.case.label})"
+    if got and int(np.prod(got)) == int(np.prod(expected)):
+        message += "; as many numbers, in another arrangement"
+    evidence = {"shape": got, "expected_shape": expected, "seen_with": [o.case.label for o in wrong]}
+    return Finding(Kind.SHAPE, name, message, evidence, Kind.SHAPE.hint)
+
+
+def _non_finite(name: str, wrong: list[Observation]) -> Finding:
+    count = int((~np.isfinite(np.asarray(wrong[0].results[name], dtype=float))).sum())
+    labels = [o.case.label for o in wrong]
+    message = f"it holds {count} NaN or infinity where finite numbers belong ({'; '.join(labels)})"
+    return Finding(Kind.NON_FINITE, name, message, {"seen_with": labels}, Kind.NON_FINITE.hint)
+
+
+def _tie(name: str, wrong: list[Observation]) -> Finding:
+    message = (
+        f"it differs only where maxima are equal or a number lies on a kink ({wrong[0].case.label}): "
+        "no mistake in the gradient, but the engine takes the first of equal maxima"
+    )
+    return Finding(Kind.TIES, name, message, {"seen_with": [o.case.label for o in wrong]}, Kind.TIES.hint, remark=True)
+
+
+def _only_in_single(name: str, wrong: list[Observation]) -> Finding:
+    got = np.asarray(wrong[0].results.get(name))
+    labels = [o.case.label for o in wrong]
+    if got.dtype.kind == "f" and not np.isfinite(got).all():
+        return _non_finite(name, wrong)
+    message = f"it is right in float64, but not in float32 ({'; '.join(labels)})"
+    return Finding(Kind.DTYPE, name, message, {"seen_with": labels}, Kind.DTYPE.hint)
+
+
+def _has_lost_digits(seen: Observation, name: str) -> bool:
+    expected, got = np.asarray(seen.examination.expected[name]), np.asarray(seen.results[name])
+    return expected.dtype == np.float64 and same(expected, got.astype(np.float64), LOST_DIGITS)
+
+
+def _lost_digits(name: str, wrong: list[Observation]) -> Finding:
+    message = "it is right to some seven digits only: float64 numbers went through float32 on their way"
+    return Finding(Kind.DTYPE, name, message, {"seen_with": [o.case.label for o in wrong]}, Kind.DTYPE.hint)
+
+
+def _describe(value: Any) -> str:
+    return "None" if value is None else f"a {type(value).__name__}"
+
+
+__all__ = ["examine", "is_right", "named_results"]

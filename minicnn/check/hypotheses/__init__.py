@@ -1,0 +1,50 @@
+"""Hypotheses about mistakes: each proposes readings of a wrong result, and a reading is believed if it fits all trials.
+
+    zero, sign, scale, transposed, flipped, shifted     the result as a whole
+    masks                                               what gets through
+    incomplete_sums, overwritten                        sums of which a part is lost
+    terms, statistics, formulas                         formulas, term by term
+    flipped_argument .. unused_argument                 what the computation was fed with
+"""
+
+from collections.abc import Callable, Iterator
+
+from minicnn.check.hypotheses.arguments import (
+    absent_argument,
+    another_array,
+    another_sample,
+    changed_option,
+    flipped_argument,
+    transposed_argument,
+    unused_argument,
+)
+from minicnn.check.hypotheses.formulas import formulas
+from minicnn.check.hypotheses.masks import masks
+from minicnn.check.hypotheses.parts import incomplete_sums, overwritten
+from minicnn.check.hypotheses.terms import statistics, terms
+from minicnn.check.hypotheses.whole import flipped, scale, shifted, sign, transposed, zero
+from minicnn.check.trial import Reading, Trial
+
+Hypothesis = Callable[[Trial], Iterator[Reading]]
+
+HYPOTHESES: tuple[Hypothesis, ...] = (
+    zero,
+    sign,
+    scale,
+    transposed,
+    flipped,
+    shifted,
+    masks,
+    terms,
+    statistics,
+    formulas,
+    changed_option,
+    absent_argument,
+    incomplete_sums,
+    overwritten,
+    another_sample,
+    flipped_argument,
+    transposed_argument,
+    another_array,
+    unused_argument,
+)

@@ -1,0 +1,151 @@
+"""Mistakes in a sum: some of the contributions are missing, or each one overwrites the last.
+
+Most results are linear in one of the arguments, a gradient in `dy` to begin with. So the contribution of one sample, one
+window or one kernel is what comes out if `dy` is zero everywhere else, and the right result is the sum of them all.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from minicnn.check.hypotheses.naming import axis_names
+from minicnn.check.kinds import Kind
+from minicnn.check.trial import Reading, Trial, largest
+
+LIMIT = 260  # contributions
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """A way to cut an argument into parts: along these axes, each index on its own."""
+
+    argument: str
+    axes: tuple[int, ...]
+    what: str
+    batch: bool = False
+
+
+def incomplete_sums(trial: Trial) -> Iterator[Reading]:
+    """Only the first, only the last, or all but one of the contributions are there."""
+    for grouping in _groupings(trial):
+        kind = Kind.PARTIAL_BATCH if grouping.batch else Kind.NOT_SUMMED
+        for words, chosen in _CHOICES.items():
+            if grouping.what == "window" and words not in ("the first", "the last"):
+                continue
+            message = f"of the {grouping.what}s only {words} counts" if "but" not in words else (
+                f"{words.removeprefix('all but ')} {grouping.what} does not count"
+            )
+
+            def holds(t: Trial, grouping: Grouping = grouping, chosen: slice = chosen) -> bool:
+                parts = contributions(t, grouping)
+                return parts is not None and len(parts) > 2 and t.matches(parts[0] + parts[1:][chosen].sum(axis=0))
+
+            evidence = {"argument": grouping.argument, "summed": words, "over": grouping.what}
+            yield Reading(kind, message, holds, evidence=evidence)
+            if words == "the last":
+                yield Reading(
+                    Kind.NOT_ACCUMULATED,
+                    f"of the {grouping.what}s only the last counts, as if `=` stood where `+=` is meant",
+                    holds,
+                    evidence=evidence,
+                    priority=kind.rank + 0.5,
+                )
+        if grouping.batch:
+            yield Reading(
+                Kind.NOT_SUMMED,
+                "only one sample counts",
+                lambda t, grouping=grouping: _is_one_part(t, grouping),
+                evidence={"argument": grouping.argument, "over": grouping.what},
+                priority=Kind.NOT_SUMMED.rank + 0.6,
+            )
+
+
+def overwritten(trial: Trial) -> Iterator[Reading]:
+    """Places that should receive several contributions keep one of them."""
+    for grouping in _groupings(trial):
+        if not grouping.batch:
+            yield Reading(
+                Kind.NOT_ACCUMULATED,
+                f"where several {grouping.what}s contribute to one number, only one of them is left",
+                lambda t, grouping=grouping: _keeps_one(t, grouping),
+                evidence={"argument": grouping.argument, "over": grouping.what},
+            )
+
+
+_CHOICES = {
+    "the first": np.s_[:1],
+    "the last": np.s_[-1:],
+    "all but the first": np.s_[1:],
+    "all but the last": np.s_[:-1],
+}
+
+
+def contributions(trial: Trial, grouping: Grouping) -> np.ndarray | None:
+    """Return what comes out without any part, and then what each part adds: (1 + parts, ...).
+
+    None if the result is not linear in the argument, or if there are too many parts.
+    """
+    if grouping not in trial.memory:
+        trial.memory[grouping] = _contributions(trial, grouping)
+    return trial.memory[grouping]
+
+
+def _contributions(trial: Trial, grouping: Grouping) -> np.ndarray | None:
+    whole = trial.arguments.get(grouping.argument)
+    if not isinstance(whole, np.ndarray) or whole.ndim <= max(grouping.axes):
+        return None
+    lengths = [whole.shape[axis] for axis in grouping.axes]
+    if not 2 <= np.prod(lengths) <= LIMIT or not _is_linear(trial, grouping.argument, whole):
+        return None
+    rest = trial.truth(**{grouping.argument: np.zeros_like(whole)})
+    found = [rest]
+    for index in np.ndindex(*lengths):
+        part = np.zeros_like(whole)
+        at: list = [slice(None)] * whole.ndim
+        for axis, i in zip(grouping.axes, index, strict=True):
+            at[axis] = i
+        part[tuple(at)] = whole[tuple(at)]
+        found.append(trial.truth(**{grouping.argument: part}) - rest)  # type: ignore[operator]
+    return np.array(found)
+
+
+def _is_linear(trial: Trial, name: str, whole: np.ndarray) -> bool:
+    rest, double = trial.truth(**{name: np.zeros_like(whole)}), trial.truth(**{name: 2 * whole})
+    if rest is None or double is None or rest.dtype.kind != "f":
+        return False
+    return largest(trial.expected) > 0 and trial.is_right((rest + double) / 2)
+
+
+def _groupings(trial: Trial) -> Iterator[Grouping]:
+    for name, value in trial.arrays():
+        names = axis_names(name, value.ndim)
+        for axis in range(value.ndim):
+            batch = axis == 0 and name in trial.batched
+            yield Grouping(name, (axis,), "sample" if batch else names[axis], batch)
+        if value.ndim == 4:
+            yield Grouping(name, (2, 3), "kernel position" if name == "w" else "window" if name == "dy" else "pixel")
+            yield Grouping(name, (1, 2, 3), "window" if name == "dy" else "number")
+        if value.ndim == 3:
+            yield Grouping(name, (1, 2), "window")
+
+
+def _keeps_one(trial: Trial, grouping: Grouping) -> bool:
+    parts = contributions(trial, grouping)
+    if parts is None or trial.got.shape != trial.expected.shape or not np.isfinite(trial.got).all():
+        return False
+    alone = parts[0] + parts[1:]
+    size = max(largest(trial.expected), largest(trial.got))
+    agrees = np.abs(alone - trial.got) <= trial.tolerance * size
+    if not agrees.any(axis=0).all() or not trial.got.any():
+        return False
+    for part in alone:
+        if trial.matches(part):
+            return False  # one and the same for all: then a part of the sum is missing
+    several = (np.abs(parts[1:]) > trial.tolerance * size).sum(axis=0) > 1
+    return bool(several.any())
+
+
+def _is_one_part(trial: Trial, grouping: Grouping) -> bool:
+    parts = contributions(trial, grouping)
+    return parts is not None and any(trial.matches(parts[0] + part) for part in parts[1:])

@@ -1,0 +1,176 @@
+"""Mistakes that show in the result as a whole: it is zero, has the wrong sign or size, or lies the wrong way round."""
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+
+from minicnn.check.hypotheses.naming import name_axes, names_of_factor
+from minicnn.check.kinds import Kind
+from minicnn.check.trial import Reading, Trial, largest, same
+
+
+def zero(trial: Trial) -> Iterator[Reading]:
+    """Nothing but zeros."""
+    yield Reading(Kind.ZERO, "all entries are 0", lambda t: t.got.size > 0 and not t.got.any())
+
+
+def sign(trial: Trial) -> Iterator[Reading]:
+    """Every entry has the wrong sign."""
+    yield Reading(Kind.SIGN, "the sign is wrong; everything else is right", lambda t: t.matches(-_numbers(t.expected)))
+
+
+def scale(trial: Trial) -> Iterator[Reading]:
+    """Every entry is the same number of times too large."""
+    factor = factor_of(trial)
+    if factor is None or np.isclose(abs(factor), 1) or factor == 0:
+        return
+    for name, value in names_of_factor(trial, abs(factor)):
+        evidence = {"factor": factor, "name": name}
+
+        def holds(t: Trial, name: str = name, negative: bool = factor < 0) -> bool:
+            value = _value_of(t, name)
+            return value is not None and t.matches((-value if negative else value) * _numbers(t.expected))
+
+        if _is_pure_sum(trial) and value < 1:
+            yield Reading(
+                Kind.NOT_SUMMED,
+                f"it is {name} of what it should be: a mean where a sum belongs",
+                lambda t, holds=holds: _is_pure_sum(t) and holds(t),
+                evidence=evidence,
+            )
+        yield Reading(Kind.SCALE, f"it is {name} times what it should be", holds, evidence=evidence)
+        if value < 1 and "batch" not in trial.result and _without_batch(trial):
+            yield Reading(
+                Kind.NOT_SUMMED,
+                f"it is {name} of the sum: as if a mean were taken",
+                holds,
+                evidence=evidence,
+                priority=Kind.SCALE.rank + 0.5,
+            )
+        if factor < 0:
+            yield Reading(Kind.SIGN, "the sign is wrong, and so is the size", holds)
+    constant = f"{factor:.6g}"
+    yield Reading(
+        Kind.SCALE,
+        f"it is {constant} times what it should be",
+        lambda t: t.matches(factor * _numbers(t.expected)),
+        evidence={"factor": factor, "name": constant},
+    )
+    yield Reading(
+        Kind.SCALE,
+        "all entries are wrong by one factor, which is another one for each example",
+        lambda t: factor_of(t) is not None,
+        fallback=True,
+    )
+
+
+def transposed(trial: Trial) -> Iterator[Reading]:
+    """The axes are in another order, or the right numbers lie in the wrong places."""
+    axes = range(trial.expected.ndim)
+    if trial.expected.ndim > 1:
+        for order in itertools.permutations(axes):
+            if list(order) == list(axes) or trial.expected.transpose(order).shape != trial.got.shape:
+                continue
+            yield Reading(
+                Kind.TRANSPOSED,
+                f"axes are exchanged: {name_axes(trial, order)}",
+                lambda t, order=order: t.expected.ndim == len(order) and t.matches(t.expected.transpose(order)),
+                evidence={"axes": order},
+            )
+    yield Reading(
+        Kind.TRANSPOSED,
+        "the right numbers stand in the wrong places: a reshape or a transpose reads them in another order",
+        _holds_the_same_numbers,
+        hint="A reshape never moves a number in memory: before it, the axes must already be in the order that you want.",
+        fallback=True,
+    )
+
+
+def flipped(trial: Trial) -> Iterator[Reading]:
+    """The result is upside down, or left and right are exchanged."""
+    if trial.expected.ndim != 4:
+        return
+    for axes, words in (((2, 3), "upside down and left to right"), ((2,), "upside down"), ((3,), "left to right")):
+        yield Reading(
+            Kind.FLIPPED,
+            f"it is flipped {words}",
+            lambda t, axes=axes: t.expected.ndim == 4 and t.matches(np.flip(t.expected, axes)),
+            evidence={"axes": axes},
+        )
+
+
+def shifted(trial: Trial) -> Iterator[Reading]:
+    """The result lies some pixels beside where it should."""
+    if trial.expected.ndim != 4:
+        return
+    for down, right in itertools.product(range(-2, 3), repeat=2):
+        if (down, right) != (0, 0):
+            yield Reading(
+                Kind.SHIFTED,
+                f"it is shifted by {_pixels(down, right)}",
+                lambda t, by=(down, right): _is_shifted(t, *by),
+                evidence={"down": down, "right": right},
+            )
+
+
+def factor_of(trial: Trial) -> float | None:
+    """Return c if the result is c times the right one."""
+    got, expected = trial.got, _numbers(trial.expected)
+    if got.shape != expected.shape or got.dtype.kind not in "fiu" or not np.isfinite(got).all():
+        return None
+    told = np.isfinite(expected)
+    square = float((expected[told] ** 2).sum())
+    if square == 0:
+        return None
+    factor = float((expected[told] * got[told]).sum()) / square
+    return factor if factor != 0 and trial.matches(factor * expected) else None
+
+
+def _numbers(a: np.ndarray) -> np.ndarray:
+    return a if a.dtype.kind == "f" else a.astype(np.float64)
+
+
+def _value_of(trial: Trial, name: str) -> float | None:
+    return dict(names_of_factor(trial, None)).get(name)
+
+
+def _is_pure_sum(trial: Trial) -> bool:
+    """Return whether the right result is `dy`, summed over some axes."""
+    dy = trial.arguments.get("dy")
+    if not isinstance(dy, np.ndarray) or dy.ndim <= trial.expected.ndim:
+        return False
+    others = itertools.combinations(range(dy.ndim), dy.ndim - trial.expected.ndim)
+    return any(trial.is_right(dy.sum(axis=axes)) for axes in others)
+
+
+def _without_batch(trial: Trial) -> bool:
+    """Return whether the result is the gradient of something that all samples share."""
+    return trial.result.startswith("d") and trial.result[1:] in trial.arguments and trial.result[1:] not in trial.batched
+
+
+def _holds_the_same_numbers(trial: Trial) -> bool:
+    got, expected = trial.got, trial.expected
+    if got.size != expected.size or got.size < 4 or got.dtype.kind != "f" or np.isnan(expected).any():
+        return False
+    return same(np.sort(expected, axis=None), np.sort(got, axis=None), trial.tolerance) and largest(expected) > 0
+
+
+def _is_shifted(trial: Trial, down: int, right: int) -> bool:
+    got, expected = trial.got, trial.expected
+    if got.shape != expected.shape or got.ndim != 4:
+        return False
+    h, w = expected.shape[2:]
+    if (h - abs(down)) * (w - abs(right)) * 3 < h * w or h <= abs(down) or w <= abs(right):
+        return False
+    to = np.s_[:, :, max(down, 0) : h + min(down, 0), max(right, 0) : w + min(right, 0)]
+    source = np.s_[:, :, max(-down, 0) : h + min(-down, 0), max(-right, 0) : w + min(-right, 0)]
+    return same(expected[source], got[to], trial.tolerance) and np.unique(expected[source]).size > 2
+
+
+def _pixels(down: int, right: int) -> str:
+    words = []
+    for count, names in ((down, ("down", "up")), (right, ("to the right", "to the left"))):
+        if count:
+            words.append(f"{abs(count)} {names[count < 0]}")
+    return " and ".join(words)
