@@ -87,11 +87,15 @@ class Slot:
             return
         parameters = self.signature.parameters.values()
         keywords = [
-            p.name for p in parameters if p.kind is p.KEYWORD_ONLY and (p.default is p.empty or takes_keyword(own, p.name))
+            p.name
+            for p in parameters
+            if p.kind is p.KEYWORD_ONLY and (p.default is p.empty or takes_keyword(own, p.name))
         ]
         positional = [p.name for p in parameters if p.kind not in (p.KEYWORD_ONLY, p.VAR_KEYWORD)]
+        hands_on = any(p.kind is p.VAR_KEYWORD for p in parameters)  # then a function may ask for any keyword
+        bind = own.bind_partial if hands_on else own.bind
         try:
-            own.bind(*positional, **dict.fromkeys(keywords))
+            bind(*positional, **dict.fromkeys(keywords))
         except TypeError:
             raise SlotError(
                 f"{describe_function(function)}{plain(own)} does not fit: the engine calls {self}, "

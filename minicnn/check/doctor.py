@@ -32,7 +32,7 @@ def diagnose(trials: Sequence[Trial], *, seconds: float = 2.0) -> list[tuple[Rea
         if any(len(explained) == len(trials) for _, explained in covers.values()):
             break
     complete = [(r, explained) for r, explained in covers.values() if len(explained) == len(trials)]
-    return _most_specific(complete) if complete else _most_specific(_fewest(covers, trials))
+    return _most_specific(complete) if complete else _fewest(covers, trials)
 
 
 def _holds(reading: Reading, trial: Trial) -> bool:

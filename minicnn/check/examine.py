@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 
 from minicnn.backend.slots import Slot, slot_named
-from minicnn.check.case import BATCHED, Case, forward_of, named_results, reference
+from minicnn.check.case import BATCHED, Case, forward_of, reference
+from minicnn.check.consequences import follows_from_others
 from minicnn.check.differences import slope
 from minicnn.check.doctor import diagnose
 from minicnn.check.hypotheses.naming import quantities
 from minicnn.check.kinds import Kind
-from minicnn.check.manners import manners, refusal
+from minicnn.check.manners import manners, refusal, slowness
 from minicnn.check.observe import Candidate, Observation, observations, refused, settle_form
 from minicnn.check.patterns import ignored_arguments
 from minicnn.check.report import Finding, Report, Tally
@@ -81,9 +82,10 @@ def _report(subject: str, candidate: Candidate, seen: list[Observation]) -> Repo
     tallies = {name: _tally(name, seen) for name in names or candidate.operation.returns}
     comparisons: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     if usable:
-        findings += manners(candidate, usable)
+        suspects = [o for o in usable if not o.single and not all(is_right(o, name) for name in names)]
+        findings += manners(candidate, usable, suspects) + slowness(usable)
     for name in names:
-        found, worst = _findings_for(name, candidate, usable)
+        found, worst = _findings_for(name, candidate, [o for o in usable if not _is_consequence(candidate, o, name)])
         findings += found
         if worst is not None:
             comparisons[name] = worst
@@ -98,6 +100,16 @@ def _report(subject: str, candidate: Candidate, seen: list[Observation]) -> Repo
 def _tally(name: str, seen: Sequence[Observation]) -> Tally:
     counted = [o for o in seen if not (o.case.optional or o.case.tied)]
     return Tally(sum(is_right(o, name) for o in counted), len(counted))
+
+
+def _is_consequence(candidate: Candidate, seen: Observation, name: str) -> bool:
+    """Return whether a result is wrong only because another one is, which gets the finding."""
+    others_wrong = any(not is_right(seen, other) for other in seen.examination.expected if other != name)
+    return (
+        others_wrong
+        and not is_right(seen, name)
+        and follows_from_others(candidate.operation.name, name, seen.case.everything, seen.results)
+    )
 
 
 def is_right(seen: Observation, name: str) -> bool:
@@ -147,7 +159,8 @@ def _findings_for(
     if shapes:
         findings.append(_shape(name, shapes))
     if rest and forward_of(candidate.operation) is None:
-        findings.append(_differs(name, rest, Kind.FORWARD_DIFFERS))
+        if not any(f.kind == Kind.FORWARD_DIFFERS for f in findings):
+            findings.append(_differs(name, rest, Kind.FORWARD_DIFFERS))
     elif rest and not findings:
         findings.append(_differs(name, rest, Kind.UNKNOWN))
     for finding in findings:
@@ -158,14 +171,41 @@ def _findings_for(
 def _read(name: str, candidate: Candidate, wrong: list[Observation]) -> list[Finding]:
     """Return what the hypotheses say."""
     trials = [_trial(name, candidate, o) for o in wrong]
-    findings = []
+    swapped = _swapped(name, wrong)
+    if swapped:
+        return [swapped]
+    findings: list[Finding] = []
     budget = min(2.0, max(candidate.deadline - time.perf_counter(), 0.2))
     for reading, explained in diagnose(trials, seconds=budget):
         labels = [trial.label for trial in explained]
-        evidence = {**reading.evidence, "seen_with": labels, "rank": reading.rank}
-        partly = "" if len(explained) == len(trials) else f" (this explains {len(explained)} of {len(trials)} wrong calls)"
-        findings.append(Finding(reading.kind, name, reading.message + partly, evidence, reading.hint or reading.kind.hint))
+        # Readings that explain a part each keep their order: the one that explains most comes first.
+        rank = (
+            reading.rank if len(explained) == len(trials) else Kind.IGNORES_ARGUMENT.rank + 0.6 + 0.01 * len(findings)
+        )
+        evidence = {**reading.evidence, "seen_with": labels, "rank": rank}
+        partly = (
+            "" if len(explained) == len(trials) else f" (this explains {len(explained)} of {len(trials)} wrong calls)"
+        )
+        findings.append(
+            Finding(reading.kind, name, reading.message + partly, evidence, reading.hint or reading.kind.hint)
+        )
     return findings
+
+
+def _swapped(name: str, wrong: list[Observation]) -> Finding | None:
+    """Say so if it is another one of the results: they are returned in another order."""
+    for other in wrong[0].examination.expected:
+        if other != name and all(_is_other(o, name, other) for o in wrong):
+            message = f"it is {other}: the results are returned in another order"
+            return Finding(
+                Kind.SHAPE, name, message, {"result": other}, "In which order does the operation return them?"
+            )
+    return None
+
+
+def _is_other(seen: Observation, name: str, other: str) -> bool:
+    expected, got = np.asarray(seen.examination.expected[other]), np.asarray(seen.results[name])
+    return expected.dtype == got.dtype and same(expected, got, DOUBLE)
 
 
 def _trial(name: str, candidate: Candidate, seen: Observation) -> Trial:
@@ -284,6 +324,3 @@ def _lost_digits(name: str, wrong: list[Observation]) -> Finding:
 
 def _describe(value: Any) -> str:
     return "None" if value is None else f"a {type(value).__name__}"
-
-
-__all__ = ["examine", "is_right", "named_results"]

@@ -6,14 +6,14 @@ if it cannot take pairs.
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from minicnn.backend.slots import Slot
-from minicnn.check.case import NO_DEFAULT, Case, Examination, default_of, reference
-from minicnn.check.cases import examinations, in_single_precision
+from minicnn.check.case import NO_DEFAULT, Case, Examination, default_of, forward_of, reference
+from minicnn.check.cases import backward_case, examinations, in_single_precision
 from minicnn.check.running import Outcome, call, keywords_for
 
 SINGLE_PRECISION = 3  # cases that are examined in float32 too
@@ -55,8 +55,9 @@ class Candidate:
 
     def is_default(self, case: Case, name: str) -> bool:
         """Return whether an option has the value that it has when nobody mentions it."""
-        default = default_of(self.operation, name)
-        value = case.options[name]
+        default, value = self.default(name), case.options[name]
+        if isinstance(value, np.ndarray):
+            return False
         return default is not NO_DEFAULT and (value is default or value in (default, (default, default)))
 
     def has_default(self, name: str) -> bool:
@@ -127,12 +128,22 @@ def refused(candidate: Candidate) -> list[str]:
     return list(missing)
 
 
-def differs_from_call_to_call(candidate: Candidate, seen: Observation) -> list[str]:
-    """Return the results that are others when the same call is made again."""
-    again = candidate.observe(seen.examination)
-    if again is None or again.outcome.error:
-        return []
-    return [name for name, value in seen.results.items() if not _equal(value, again.results.get(name))]
+def differs_from_call_to_call(candidate: Candidate, seen: Observation) -> dict[str, bool]:
+    """Return the results that are others when the same call is made again.
+
+    With each, whether the candidate went on from its own last results instead of the arguments it was given.
+    """
+    case = seen.examination.case
+    first, second = candidate.observe(seen.examination), candidate.observe(seen.examination)
+    if first is None or second is None or first.outcome.error or second.outcome.error:
+        return {}
+    own = {name: np.asarray(v) for name, v in first.results.items() if np.shape(v) == np.shape(case.args.get(name, 0))}
+    went_on = reference(candidate.operation, case.changed(own)) if set(own) & set(case.args) else {}
+    return {
+        name: name in went_on and _close(second.results.get(name), went_on[name])
+        for name, value in first.results.items()
+        if not _equal(value, second.results.get(name))
+    }
 
 
 def remembers(candidate: Candidate, seen: Observation) -> list[str]:
@@ -143,7 +154,7 @@ def remembers(candidate: Candidate, seen: Observation) -> list[str]:
     case = seen.case.with_numbers() if candidate.numbers else seen.case
     if case is None:
         return []
-    other = case.changed({name: _other_numbers(value) for name, value in case.args.items()})
+    other = _other_case(candidate, seen, case)
     right = reference(candidate.operation, other)
     stale: dict[str, None] = {}
     own = {name: value.copy() if isinstance(value, np.ndarray) else value for name, value in case.args.items()}
@@ -177,7 +188,9 @@ def _named(operation: Slot, results: Any, case: Case) -> tuple[dict[str, Any], s
     count = len(results) if isinstance(results, tuple | list) else 1
     if len(names) == 1 and isinstance(results, tuple | list) and not isinstance(results, np.ndarray):
         if count == 1:
-            return {names[0]: results[0]}, f"it returned a {type(results).__name__} of one; {names[0]} alone belongs there"
+            return {
+                names[0]: results[0]
+            }, f"it returned a {type(results).__name__} of one; {names[0]} alone belongs there"
         return {}, f"it returned {count} values; expected one: {names[0]}"
     if count != len(names):
         return {}, f"it returned {count} value{'s' * (count != 1)}; expected {len(names)}: {', '.join(names)}"
@@ -188,6 +201,15 @@ def _named(operation: Slot, results: Any, case: Case) -> tuple[dict[str, Any], s
         else:
             found[name] = value
     return found, ""
+
+
+def _other_case(candidate: Candidate, seen: Observation, case: Case) -> Case:
+    """Return a call with other numbers of the same shapes; for a backward operation, such that belong together."""
+    forward, before = forward_of(candidate.operation), seen.examination.forward
+    if forward is None or before is None:
+        return case.changed({name: _other_numbers(value) for name, value in case.args.items()})
+    changed = before.changed({name: _other_numbers(value) for name, value in before.args.items()})
+    return replace(backward_case(candidate.operation, forward, changed, number=50), options=case.options)
 
 
 def _other_numbers(value: Any) -> Any:

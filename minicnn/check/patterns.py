@@ -1,34 +1,54 @@
 """Which argument decides between right and wrong: right for stride 1, wrong for stride 2."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from minicnn.check.case import Case
 from minicnn.check.kinds import Kind
 from minicnn.check.observe import Candidate, Observation
 from minicnn.check.report import Finding
 
+NEUTRAL = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "groups": 1}
+"""Values with which forgetting the argument does no harm."""
+
 
 def ignored_arguments(name: str, candidate: Candidate, seen: Sequence[tuple[Observation, bool]]) -> list[Finding]:
-    """Name the options whose default is handled right and whose other values are not.
+    """Name the options whose usual value is handled right and whose other values are not.
 
-    `seen` are observations with whether the result was right. An option is named if every call that differs from the
-    plain one in this option alone went wrong, while the calls that leave all options alone went right.
+    `seen` are observations with whether the result was right. An option is named if calls that differ from the plain
+    one in this option alone went wrong, while the calls that leave all options alone went right.
     """
-    away = [(_away(candidate, o), o, right) for o, right in seen if not o.case.tied]
+
+    def away_from_default(case: Case) -> set[str]:
+        return {o for o in case.options if candidate.has_default(o) and not candidate.is_default(case, o)}
+
+    def away_from_neutral(case: Case) -> set[str]:
+        # A pooling's stride is its kernel's size unless given, so that the default is not the neutral value.
+        known = {o: v for o, v in case.options.items() if o in NEUTRAL}
+        if known.get("stride", 0) is None:
+            known["stride"] = case.options["kernel"]
+        return {o for o, v in known.items() if v != NEUTRAL[o]}
+
+    tried = [(o, right) for o, right in seen if not o.case.tied]
+    return _findings(name, tried, away_from_default) or _findings(name, tried, away_from_neutral)
+
+
+def _findings(
+    name: str, seen: Sequence[tuple[Observation, bool]], away_from_plain: Callable[[Case], set[str]]
+) -> list[Finding]:
+    away = [(away_from_plain(o.case), o, right) for o, right in seen]
     plain = [right for options, _, right in away if not options]
     if not plain or not all(plain):
         return []
     findings = []
-    for option in dict.fromkeys(option for options, _, _ in away for option in options):
+    for option in dict.fromkeys(option for options, _, _ in away for option in sorted(options)):
         alone = [(o, right) for options, o, right in away if options == {option}]
         wrong = [o for o, right in alone if not right]
         if not wrong:
             continue
-        values = ", ".join(dict.fromkeys(f"{o.case.options[option]}" for o in wrong))
-        usual = candidate.default(option)
-        message = f"right for {option}={usual}, wrong for {option}={values}"
-        fine = [f"{o.case.options[option]}" for o, right in alone if right]
+        message = f"right where {option} makes no difference, wrong for {_values(option, wrong)}"
+        fine = [o for o, right in alone if right]
         if fine:
-            message += f" (but right for {', '.join(dict.fromkeys(fine))})"
+            message += f" (but right for {_values(option, fine)})"
         evidence = {
             "argument": option,
             "seen_with": [o.case.label for o in wrong],
@@ -39,7 +59,6 @@ def ignored_arguments(name: str, candidate: Candidate, seen: Sequence[tuple[Obse
     return findings
 
 
-def _away(candidate: Candidate, seen: Observation) -> set[str]:
-    """Return the options of a call that are not at their defaults."""
-    case = seen.case
-    return {name for name in case.options if candidate.has_default(name) and not candidate.is_default(case, name)}
+def _values(option: str, seen: Sequence[Observation]) -> str:
+    values = (o.case.options[option] for o in seen)
+    return ", ".join(dict.fromkeys(f"{option}={'the kernel' if v is None else v}" for v in values))

@@ -1,10 +1,10 @@
 """Hypotheses about mistakes: each proposes readings of a wrong result, and a reading is believed if it fits all trials.
 
-    zero, sign, scale, transposed, flipped, shifted     the result as a whole
-    masks                                               what gets through
-    incomplete_sums, overwritten                        sums of which a part is lost
-    terms, statistics, formulas                         formulas, term by term
-    flipped_argument .. unused_argument                 what the computation was fed with
+zero .. bordered                                    the result as a whole
+masks                                               what gets through
+incomplete_sums, overwritten                        sums of which a part is lost
+terms, statistics, formulas                         formulas, term by term
+flipped_argument .. unused_argument                 what the computation was fed with
 """
 
 from collections.abc import Callable, Iterator
@@ -20,9 +20,19 @@ from minicnn.check.hypotheses.arguments import (
 )
 from minicnn.check.hypotheses.formulas import formulas
 from minicnn.check.hypotheses.masks import masks
-from minicnn.check.hypotheses.parts import incomplete_sums, overwritten
+from minicnn.check.hypotheses.parts import incomplete_sums, overwritten, smaller_batch
 from minicnn.check.hypotheses.terms import statistics, terms
-from minicnn.check.hypotheses.whole import flipped, scale, shifted, sign, transposed, zero
+from minicnn.check.hypotheses.whole import (
+    bordered,
+    flipped,
+    other_sample,
+    scale,
+    shifted,
+    sign,
+    transposed,
+    unsummed,
+    zero,
+)
 from minicnn.check.trial import Reading, Trial
 
 Hypothesis = Callable[[Trial], Iterator[Reading]]
@@ -34,6 +44,9 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     transposed,
     flipped,
     shifted,
+    other_sample,
+    unsummed,
+    bordered,
     masks,
     terms,
     statistics,
@@ -41,6 +54,7 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     changed_option,
     absent_argument,
     incomplete_sums,
+    smaller_batch,
     overwritten,
     another_sample,
     flipped_argument,

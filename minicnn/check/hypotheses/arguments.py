@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from minicnn.backend import Key
 from minicnn.backend.slots import slots
 from minicnn.check.case import NO_DEFAULT, default_of, forward_of
 from minicnn.check.hypotheses.naming import axis_names
+from minicnn.check.hypotheses.whole import SAMPLE_ORDERS
 from minicnn.check.kinds import Kind
 from minicnn.check.trial import Reading, Trial
 
@@ -48,7 +50,9 @@ def transposed_argument(trial: Trial) -> Iterator[Reading]:
                 name,
                 lambda v, order=order: v.transpose(order) if v.ndim == len(order) else None,
             )
-            message = f"it is what comes out if {name} is read in another order of axes, by a reshape without a transpose"
+            message = (
+                f"it is what comes out if {name} is read in another order of axes, by a reshape without a transpose"
+            )
             yield _reading(
                 Kind.TRANSPOSED,
                 message,
@@ -56,6 +60,22 @@ def transposed_argument(trial: Trial) -> Iterator[Reading]:
                 lambda v, order=order: v.transpose(order).reshape(v.shape) if v.ndim == len(order) else None,
                 tag=f"{order}",
             )
+            yield _reading(
+                Kind.TRANSPOSED,
+                f"it is what comes out if {name} is read in the order {words} first, by a reshape without a transpose",
+                name,
+                lambda v, order=order: _misread(v, order) if v.ndim == len(order) else None,
+                tag=f"{order}",
+            )
+        if name == "cols":
+            yield from _misread_columns()
+    argmax = trial.arguments.get("argmax")
+    if argmax is not None and "kernel" in trial.arguments:
+        yield Reading(
+            Kind.TRANSPOSED,
+            "positions in the window are counted down the columns; they go row by row, p * kw + q",
+            lambda t: t.matches(t.truth(argmax=_down_the_columns(t.arguments["argmax"], t.arguments["kernel"]))),
+        )
 
 
 def another_sample(trial: Trial) -> Iterator[Reading]:
@@ -63,13 +83,7 @@ def another_sample(trial: Trial) -> Iterator[Reading]:
     for name, value in trial.arguments.items():
         if name not in trial.batched or not isinstance(value, np.ndarray) or value.ndim < 1 or len(value) < 2:
             continue
-        for words, order in (
-            ("the sample before", lambda n: np.roll(np.arange(n), 1)),
-            ("the sample after", lambda n: np.roll(np.arange(n), -1)),
-            ("the batch in reverse order", lambda n: np.arange(n)[::-1]),
-            ("the first sample for all", lambda n: np.zeros(n, int)),
-            ("the last sample for all", lambda n: np.full(n, n - 1)),
-        ):
+        for words, order in SAMPLE_ORDERS:
             yield _reading(
                 Kind.WRONG_CACHE,
                 f"it is what comes out if {name} is that of {words}",
@@ -109,7 +123,10 @@ def absent_argument(trial: Trial) -> Iterator[Reading]:
         if not value.any():
             continue
         yield _reading(
-            Kind.MISSING_TERM, f"{name} is missing: it is what comes out if {name} is 0", name, lambda v: np.zeros_like(v)
+            Kind.MISSING_TERM,
+            f"{name} is missing: it is what comes out if {name} is 0",
+            name,
+            lambda v: np.zeros_like(v),
         )
         yield _reading(
             Kind.SCALE,
@@ -129,7 +146,7 @@ def changed_option(trial: Trial) -> Iterator[Reading]:
     if operation is None:
         return
     for name, value in trial.arguments.items():
-        if isinstance(value, bool) or not isinstance(value, int | float | tuple | np.ndarray) or name == "shape":
+        if not isinstance(value, bool | int | float | tuple | np.ndarray) or name in ("shape", "key"):
             continue
         default = default_of(operation, name)
         given = not isinstance(value, np.ndarray) and value not in (default, (default, default))
@@ -142,8 +159,10 @@ def changed_option(trial: Trial) -> Iterator[Reading]:
                 priority=Kind.MISSING_TERM.rank - 0.5,
             )
         if name == "class_weights":
-            yield _reading(Kind.IGNORES_ARGUMENT, f"{name} is ignored", name, lambda v: None if v is None else 1 + 0 * v)
-        if isinstance(value, tuple):
+            yield _reading(
+                Kind.IGNORES_ARGUMENT, f"{name} is ignored", name, lambda v: None if v is None else 1 + 0 * v
+            )
+        if isinstance(value, tuple) and len(value) == 2:
             yield _reading(
                 Kind.IGNORES_ARGUMENT,
                 f"only the first number of {name} is used, for both directions",
@@ -156,9 +175,7 @@ def changed_option(trial: Trial) -> Iterator[Reading]:
                 name,
                 lambda v: (v[1], v[1]),
             )
-            yield _reading(
-                Kind.TRANSPOSED, f"the two directions of {name} are exchanged", name, lambda v: (v[1], v[0])
-            )
+            yield _reading(Kind.TRANSPOSED, f"the two directions of {name} are exchanged", name, lambda v: (v[1], v[0]))
         if name == "step":
             for by, words in ((1, "one too high"), (-1, "one too low")):
                 yield _reading(Kind.SHIFTED, f"{name} is {words}", name, lambda v, by=by: max(v + by, 0))
@@ -169,54 +186,99 @@ def changed_option(trial: Trial) -> Iterator[Reading]:
     numbers = [name for name, value in trial.arguments.items() if isinstance(value, float)]
     for one, other in itertools.combinations(numbers, 2):
         yield Reading(
-            Kind.WRONG_CACHE,
+            Kind.FORWARD_DIFFERS,
             f"{one} and {other} are exchanged",
             lambda t, a=one, b=other: t.matches(t.truth(**{a: t.arguments.get(b), b: t.arguments.get(a)})),
             hint=f"Which of the two, {one} or {other}, belongs to which formula?",
             evidence={"arguments": [one, other]},
+            priority=Kind.SCALE.rank - 0.5,
         )
-    labels = trial.arguments.get("labels")
-    if labels is not None:
+    for name, count in (("labels", _classes), ("argmax", _positions)):
         for by, words in ((1, "one too high"), (-1, "one too low")):
-            yield Reading(
-                Kind.SHIFTED,
-                f"the labels are {words}",
-                lambda t, by=by: t.matches(t.truth(labels=(t.arguments["labels"] + by) % _classes(t))),
-                evidence={"argument": "labels", "by": by},
-            )
+            if name in trial.arguments:
+                yield Reading(
+                    Kind.SHIFTED,
+                    f"the numbers in {name} are read as if they were {words}",
+                    lambda t, name=name, by=by, count=count: (
+                        t.matches(t.truth(**{name: (t.arguments[name].astype(np.int64) + by) % count(t)}))
+                        or t.matches(
+                            t.truth(**{name: np.clip(t.arguments[name].astype(np.int64) + by, 0, count(t) - 1)})
+                        )
+                    ),
+                    evidence={"argument": name, "by": by},
+                )
 
 
 def unused_argument(trial: Trial) -> Iterator[Reading]:
     """The result stays as it is when an argument changes, although it should not."""
     for number, (name, value) in enumerate(trial.arguments.items()):
-        changed = _another_value(value, number)
-        if changed is not None:
+        for part, change in _changes(value, number):
             yield Reading(
                 Kind.IGNORES_ARGUMENT,
-                f"it does not depend on {name}, but should",
-                lambda t, name=name, number=number: _is_unused(t, name, number),
+                f"it does not depend on {name}{part}, but should",
+                lambda t, name=name, change=change: _is_unused(t, name, change),
                 evidence={"argument": name},
-                hint=f"In which line of your function should {name} appear?",
+                hint=f"In which line of your function should {name}{part} appear?",
+                fallback=True,
             )
 
 
-def _is_unused(trial: Trial, name: str, number: int) -> bool:
-    changed = _another_value(trial.arguments.get(name), number)
-    if changed is None:
+def _is_unused(trial: Trial, name: str, change: Change) -> bool:
+    if trial.arguments.get(name) is None or trial.got.shape != trial.expected.shape:
         return False
+    changed = change(trial.arguments[name])
     right = trial.truth(**{name: changed})
     if right is None or trial.is_right(right):
         return False
     asked = trial.ask(**{name: changed})
-    return asked is not None and asked.shape == trial.got.shape and np.array_equal(asked, trial.got, equal_nan=True)
+    return (
+        asked is not None and asked.shape == trial.got.shape and bool(np.all((asked == trial.got) | (asked != asked)))
+    )
 
 
-def _another_value(value: Any, number: int) -> Any:
+def _changes(value: Any, number: int) -> Iterator[tuple[str, Change]]:
+    """Walk over ways to change an argument."""
     if isinstance(value, np.ndarray) and value.dtype.kind == "f" and value.any():
-        return value * (1.25 + 0.5 * np.cos(1.7 * np.arange(value.size) + number)).reshape(value.shape)
-    if isinstance(value, float) and value > 0:
-        return 0.75 * value
-    return None
+        yield "", lambda v: v * (1.25 + 0.5 * np.cos(1.7 * np.arange(v.size) + number)).reshape(v.shape)
+    elif isinstance(value, float) and value > 0:
+        yield "", lambda v: 0.75 * v
+    elif isinstance(value, Key):
+        for part in Key._fields:
+            yield f".{part}", lambda v, part=part: v._replace(**{part: getattr(v, part) + 1})
+
+
+def _misread(v: np.ndarray, order: tuple[int, ...]) -> np.ndarray:
+    """Take the numbers as they lie in memory for an array whose axes stand in another order."""
+    return v.reshape([v.shape[axis] for axis in order]).transpose(np.argsort(order))
+
+
+def _misread_columns() -> Iterator[Reading]:
+    """Rows of the columns are (channel, kernel row, kernel column); take them in other orders."""
+    for order in itertools.permutations(range(3)):
+        if order != (0, 1, 2):
+
+            def holds(t: Trial, order: tuple[int, ...] = order) -> bool:
+                kernel = t.arguments["kernel"]
+                n, rows, windows = t.arguments["cols"].shape
+                split = t.arguments["cols"].reshape(n, rows // (kernel[0] * kernel[1]), *kernel, windows)
+                moved = _misread(split, (0, *(axis + 1 for axis in order), 4))
+                return t.matches(t.truth(cols=moved.reshape(n, rows, windows)))
+
+            names = [("channel", "kernel row", "kernel column")[axis] for axis in order]
+            yield Reading(
+                Kind.TRANSPOSED,
+                f"the rows of cols are read in the order {', '.join(names)}; they lie channel, kernel row, kernel column",
+                holds,
+            )
+
+
+def _down_the_columns(argmax: np.ndarray, kernel: tuple[int, int]) -> np.ndarray:
+    k = argmax.astype(np.int64)
+    return (k % kernel[0]) * kernel[1] + k // kernel[0]
+
+
+def _positions(trial: Trial) -> int:
+    return int(np.prod(trial.arguments["kernel"]))
 
 
 def _reading(

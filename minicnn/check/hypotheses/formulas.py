@@ -22,7 +22,7 @@ def formulas(trial: Trial) -> Iterator[Reading]:
                 kind,
                 message,
                 lambda t, formula=formula: t.matches(formula(t.arguments)),
-                priority=Kind.SCALE.rank - 0.5 if kind is Kind.FORWARD_DIFFERS else None,
+                priority=_PRIORITIES.get(message, Kind.SCALE.rank - 0.5 if kind is Kind.FORWARD_DIFFERS else None),
             )
     if trial.operation in _PADDED:
         yield Reading(Kind.SHIFTED, "the padding is not the same on both sides", _is_padded_unevenly)
@@ -152,6 +152,7 @@ _OUTSIDE = "eps is added outside the square root"
 _PADDED = ("conv2d_forward", "im2col", "avg_pool2d_forward", "max_pool2d_forward", "conv2d_relu_forward")
 _CORRECTION = "the correction for moments that start at zero is missing"
 _INSIDE = "the mean is taken over the pixels of the image alone; here the padding counts as zeros"
+_PRIORITIES = {_INSIDE: Kind.IGNORES_ARGUMENT.rank + 0.7}  # first say that it has to do with the padding
 _FORMULAS: list[tuple[str, str, Kind, str, Formula]] = [
     *(
         ("batch_norm_forward", result, kind, message, formula)
@@ -191,9 +192,16 @@ _FORMULAS: list[tuple[str, str, Kind, str, Formula]] = [
     (
         "softmax_cross_entropy_forward",
         "probabilities",
-        Kind.TRANSPOSED,
+        Kind.FORWARD_DIFFERS,
         "the softmax runs over the samples; each sample's probabilities must add up to 1",
         _softmax_over_samples,
+    ),
+    (
+        "softmax_cross_entropy_backward",
+        "dlogits",
+        Kind.MASK,
+        "1 is subtracted from the probability of every class; it belongs to the label's class alone",
+        lambda a: (a["probabilities"] - 1) / a["labels"].size,
     ),
     ("adam_update", "w", Kind.MISSING_TERM, _CORRECTION, _adam_step(False, False)),
     ("adam_update", "w", Kind.MISSING_TERM, f"{_CORRECTION} from v", _adam_step(True, False)),

@@ -1,114 +1,194 @@
-"""Mistakes in what gets through: a mask that was not applied, is inverted, or belongs to another array."""
+"""Mistakes in what gets through: a mask that was not applied, is inverted, or belongs to another array.
+
+For an elementwise operation the argument that goes through is `dy`, or `x` on the way forwards: what got through is a
+multiple of it. Other operations with ReLU inside are computed with another `y`, which is where they read their mask.
+"""
 
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from minicnn.backend.slots import slots
 from minicnn.check.kinds import Kind
 from minicnn.check.trial import Reading, Trial, largest
 
+NOT_APPLIED = "the mask is not applied: numbers get through that were switched off"
+INVERTED = "the mask is inverted: what should get through is 0, and the other way round"
+
 
 def masks(trial: Trial) -> Iterator[Reading]:
-    """Compare where the result is zero with where it should be."""
+    """Compare where numbers get through with where they should."""
     if trial.expected.dtype.kind == "b":
-        yield Reading(
-            Kind.MASK,
-            "the mask is inverted: True stands where False belongs",
-            lambda t: t.got.dtype.kind == "b" and t.got.shape == t.expected.shape and not (t.got == t.expected).any(),
-        )
+        yield Reading(Kind.MASK, "the mask is inverted: True stands where False belongs", _is_complement)
         return
-    yield Reading(Kind.MASK, "the mask is not applied: numbers get through that were switched off", _not_applied)
-    yield Reading(Kind.MASK, "the mask is inverted: what should get through is 0, and the other way round", _inverted)
+    yield Reading(Kind.MASK, NOT_APPLIED, _not_applied)
+    yield Reading(Kind.MASK, INVERTED, _inverted)
+    yield Reading(Kind.MASK, "both branches do the same: dy goes through unchanged everywhere", _one_branch)
+    yield Reading(Kind.MASK, "the mask is that of another array", _of_an_unknown, fallback=True)
     for name, value in trial.arrays():
         if value.shape == trial.expected.shape:
             yield Reading(
                 Kind.MASK,
                 f"the mask is that of another array: it lets through where {name} > 0",
-                lambda t, name=name: _of_another(t, lambda t: t.arguments[name] > 0, name),
+                lambda t, name=name: _has(t, name) and _of_another(t, t.arguments[name] > 0),
                 evidence={"argument": name},
             )
-            yield Reading(
-                Kind.MASK,
-                "the two branches are exchanged: what belongs to positive numbers is done to negative ones",
-                lambda t, name=name: _has(t, name) and t.matches(t.truth(**{name: -t.arguments[name]})),
-                evidence={"argument": name},
-                fallback=name == "dy",
-            )
-    yield Reading(Kind.MASK, "the mask is that of another array", lambda t: _of_another(t, None, ""), fallback=True)
-    yield Reading(
-        Kind.MASK,
-        "both branches do the same: dy goes through unchanged everywhere",
-        _one_branch,
-    )
+            if name != "dy":
+                yield Reading(
+                    Kind.MASK,
+                    "the two branches are exchanged: what belongs to positive numbers is done to negative ones",
+                    lambda t, name=name: _branched(t) and t.matches(t.truth(**{name: -t.arguments[name]})),
+                    evidence={"argument": name},
+                )
+                yield Reading(
+                    Kind.MASK,
+                    f"the branches are chosen by the sign of dy; {name} decides",
+                    lambda t, name=name: _branched_by(t, name, "dy"),
+                    evidence={"argument": "dy"},
+                )
+    if "relu" in trial.operation and "y" in trial.arguments:
+        yield _with_another_y(NOT_APPLIED, lambda t: np.ones_like(t.arguments["y"]))
+        yield _with_another_y(INVERTED, lambda t: (t.arguments["y"] <= 0).astype(t.arguments["y"].dtype))
+        yield _with_another_y(
+            "the mask is that of another array: it lets through where dy > 0", lambda t: t.arguments["dy"]
+        )
+    elif "_relu_backward" in trial.operation:
+        yield _with_another_dy(NOT_APPLIED, lambda t: np.ones(t.arguments["dy"].shape))
+        for name, value in trial.arrays():
+            if value.shape == trial.arguments["dy"].shape:
+                message = f"the mask is that of another array: it lets through where {name} > 0"
+                yield _with_another_dy(message, lambda t, name=name: t.arguments[name] > 0)
 
 
-def _parts(trial: Trial) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    """Return the result, and where the right one lets through and where not; None if it has no such two parts."""
+def _with_another_dy(message: str, mask: Callable[[Trial], np.ndarray]) -> Reading:
+    """Read it as the backward pass without ReLU, for a dy that was masked in another way."""
+
+    def holds(trial: Trial) -> bool:
+        operation = slots()[trial.operation.replace("_relu", "")]
+        given = {n: v for n, v in trial.arguments.items() if n in operation.signature.parameters}
+        results = operation.body(**{**given, "dy": trial.arguments["dy"] * mask(trial)})
+        return trial.matches(results[operation.returns.index(trial.result)])
+
+    return Reading(Kind.MASK, message, holds)
+
+
+def _with_another_y(message: str, other: Callable[[Trial], np.ndarray]) -> Reading:
+    return Reading(Kind.MASK, message, lambda t: t.matches(t.truth(y=other(t))), evidence={"argument": "y"})
+
+
+def _is_complement(trial: Trial) -> bool:
     got, expected = trial.got, trial.expected
-    if got.shape != expected.shape or got.dtype.kind != "f" or not np.isfinite(got).all() or not _may_be_masked(trial):
+    return got.shape == expected.shape and bool((got.astype(bool) != expected).all())
+
+
+def _through(trial: Trial) -> np.ndarray | None:
+    """Return the argument that goes through an elementwise operation."""
+    for name in ("dy", "x"):
+        value = trial.arguments.get(name)
+        if isinstance(value, np.ndarray):
+            return value if value.shape == trial.expected.shape == trial.got.shape else None
+    return None
+
+
+def _masked(trial: Trial) -> tuple[np.ndarray, np.ndarray, np.ndarray, float] | None:
+    """Return what goes through, where it should and where not, and its factor; None for anything but a mask."""
+    value, expected = _through(trial), trial.expected
+    if value is None or trial.got.dtype.kind != "f" or not np.isfinite(trial.got).all():
         return None
     told = ~np.isnan(expected)
-    on, off = told & (expected != 0), told & (expected == 0)
-    return (got, on, off) if on.any() and off.any() else None
+    on, off = told & (expected != 0), told & (expected == 0) & (value != 0)
+    if not on.any():
+        return None
+    factor = _ratio(expected[on], value[on])
+    return None if factor is None else (value, on, off, factor)
 
 
-def _may_be_masked(trial: Trial) -> bool:
-    """Return whether zeros in the result come from a mask: an elementwise operation, pooling, or a layer unknown."""
-    if not trial.operation:
-        return True
-    shapes = [value.shape for _, value in trial.arrays()]
-    elementwise = bool(shapes) and all(shape == trial.expected.shape for shape in shapes)
-    return elementwise or "argmax" in trial.arguments or "relu" in trial.operation
-
-
-def _factor_on(trial: Trial, on: np.ndarray) -> float | None:
-    """Return c if the result is c times the right one where the mask lets through."""
-    got, expected = trial.got[on], trial.expected[on]
-    factor = float((got * expected).sum() / (expected**2).sum())
-    close = np.abs(got - factor * expected).max() <= trial.tolerance * max(largest(got), largest(expected))
+def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> float | None:
+    """Return numerator / denominator where that is the same number everywhere."""
+    square = float((denominator**2).sum())
+    if square == 0:
+        return None
+    factor = float((numerator * denominator).sum()) / square
+    size = max(largest(numerator), abs(factor) * largest(denominator))
+    close = np.abs(numerator - factor * denominator).max() <= 1e-6 * size
     return factor if close and factor != 0 else None
 
 
 def _not_applied(trial: Trial) -> bool:
-    parts = _parts(trial)
-    if parts is None or _factor_on(trial, parts[1]) is None:
-        return False
-    got, _, off = parts
-    return bool((got[off] != 0).mean() > 0.5)
+    parts = _masked(trial)
+    if parts is None or not parts[2].any():
+        return _spreads(trial)
+    value, on, off, _ = parts
+    everywhere = on | off
+    return _ratio(trial.got[everywhere], value[everywhere]) is not None
+
+
+def _pooled(trial: Trial) -> np.ndarray | None:
+    """Return what max pooling would send back if every pixel of a window got the window's gradient."""
+    if "argmax" not in trial.arguments or trial.operation != "max_pool2d_backward":
+        return None
+    options = {name: trial.arguments[name] for name in ("shape", "kernel", "stride", "padding")}
+    share = slots()["avg_pool2d_backward"].body(trial.arguments["dy"], **options)
+    return share * np.prod(options["kernel"])
+
+
+def _spreads(trial: Trial) -> bool:
+    whole = _pooled(trial)
+    return whole is not None and (trial.matches(whole) or trial.matches(whole / np.prod(trial.arguments["kernel"])))
 
 
 def _inverted(trial: Trial) -> bool:
-    parts = _parts(trial)
+    whole = _pooled(trial)
+    if whole is not None:
+        return trial.matches(whole - trial.expected)
+    parts = _masked(trial)
     if parts is None:
         return False
-    got, on, off = parts
-    return not got[on].any() and bool((got[off] != 0).mean() > 0.5)
-
-
-def _of_another(trial: Trial, mask_of: Callable[[Trial], np.ndarray] | None, name: str) -> bool:
-    """Return whether all that got through is right where it may, and the rest got through where it may not."""
-    parts = _parts(trial)
-    if parts is None:
+    value, on, off, _ = parts
+    if trial.got[on].any():
         return False
-    got, on, off = parts
-    through = got != 0
-    if mask_of is not None:
-        return _has(trial, name) and bool((mask_of(trial) == through)[on | off].all()) and _right_where_both(trial, on)
-    return bool(through[off].any() and (~through[on]).any()) and _right_where_both(trial, on)
+    return not off.any() or _ratio(trial.got[off], value[off]) is not None
 
 
-def _right_where_both(trial: Trial, on: np.ndarray) -> bool:
-    both = on & (trial.got != 0)
-    return bool(both.any()) and _factor_on(trial, both) is not None
+def _of_another(trial: Trial, through: np.ndarray) -> bool:
+    """Return whether the result is what goes through, where `through` says so, and 0 elsewhere."""
+    parts = _masked(trial)
+    if parts is None or not parts[2].any():
+        return False
+    value, on, off, _ = parts
+    told = on | off
+    if trial.got[told & ~through].any() or not (told & through).any() or (through == on)[told].all():
+        return False
+    return _ratio(trial.got[told & through], value[told & through]) is not None
+
+
+def _of_an_unknown(trial: Trial) -> bool:
+    return _of_another(trial, trial.got != 0)
 
 
 def _one_branch(trial: Trial) -> bool:
-    """Return whether the result is dy itself, which is right in one part of the entries."""
     dy = trial.arguments.get("dy")
-    if not isinstance(dy, np.ndarray) or dy.shape != trial.expected.shape or not trial.matches(dy):
+    return _branched(trial) and isinstance(dy, np.ndarray) and trial.matches(dy)
+
+
+def _branched(trial: Trial) -> bool:
+    """Return whether a part of the right result, and not all of it, is one multiple of what goes through."""
+    value = _through(trial)
+    if value is None or value.size < 4:
         return False
-    right = np.abs(dy - trial.expected) <= trial.tolerance * largest(dy)
-    return 0.1 < float(right.mean()) < 1
+    with np.errstate(all="ignore"):
+        ratio = np.round(trial.expected / value, 9)
+    ratios, counts = np.unique(ratio[np.isfinite(ratio)], return_counts=True)
+    return bool(counts.size and 0.1 * value.size < counts.max() < value.size and counts.max() > 1)
+
+
+def _branched_by(trial: Trial, name: str, other: str) -> bool:
+    """Return whether it is wrong just where the sign of `other` is not that of the argument `name`."""
+    if not (_has(trial, name) and _has(trial, other) and trial.got.shape == trial.expected.shape and _branched(trial)):
+        return False
+    wrong = np.abs(trial.got - trial.expected) > trial.tolerance * largest(trial.expected)
+    unlike = (trial.arguments[name] > 0) != (trial.arguments[other] > 0)
+    return bool(wrong.any() and not wrong[~unlike].any() and wrong[unlike].mean() > 0.8)
 
 
 def _has(trial: Trial, name: str) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 
 from minicnn.check.hypotheses.naming import axis_names
 from minicnn.check.kinds import Kind
-from minicnn.check.trial import Reading, Trial, largest
+from minicnn.check.trial import Reading, Trial, largest, same
 
 LIMIT = 260  # contributions
 
@@ -33,8 +33,10 @@ def incomplete_sums(trial: Trial) -> Iterator[Reading]:
         for words, chosen in _CHOICES.items():
             if grouping.what == "window" and words not in ("the first", "the last"):
                 continue
-            message = f"of the {grouping.what}s only {words} counts" if "but" not in words else (
-                f"{words.removeprefix('all but ')} {grouping.what} does not count"
+            message = (
+                f"of the {grouping.what}s only {words} counts"
+                if "but" not in words
+                else (f"{words.removeprefix('all but ')} {grouping.what} does not count")
             )
 
             def holds(t: Trial, grouping: Grouping = grouping, chosen: slice = chosen) -> bool:
@@ -49,8 +51,15 @@ def incomplete_sums(trial: Trial) -> Iterator[Reading]:
                     f"of the {grouping.what}s only the last counts, as if `=` stood where `+=` is meant",
                     holds,
                     evidence=evidence,
-                    priority=kind.rank + 0.5,
+                    priority=kind.rank + 0.5 if grouping.batch else None,
                 )
+        if not grouping.batch:
+            yield Reading(
+                Kind.NOT_SUMMED,
+                f"it is the mean over the {grouping.what}s that contribute, where their sum belongs",
+                lambda t, grouping=grouping: _is_mean(t, grouping),
+                evidence={"argument": grouping.argument, "over": grouping.what},
+            )
         if grouping.batch:
             yield Reading(
                 Kind.NOT_SUMMED,
@@ -59,6 +68,47 @@ def incomplete_sums(trial: Trial) -> Iterator[Reading]:
                 evidence={"argument": grouping.argument, "over": grouping.what},
                 priority=Kind.NOT_SUMMED.rank + 0.6,
             )
+
+
+def smaller_batch(trial: Trial) -> Iterator[Reading]:
+    """The result is that of a part of the batch, or right for a part of the batch alone."""
+    for words, chosen in _CHOICES.items():
+        yield Reading(
+            Kind.PARTIAL_BATCH,
+            f"it is computed from {words.removeprefix('all ')} of the samples alone"
+            if "but" not in words
+            else f"it is computed from {words} of the samples",
+            lambda t, chosen=chosen: _is_of_a_part(t, chosen),
+            evidence={"samples": words},
+        )
+        if trial.result in trial.batched or trial.result.removeprefix("d") in (*trial.batched, "logits"):
+            yield Reading(
+                Kind.PARTIAL_BATCH,
+                f"of the samples only {words} {'is' if 'but' not in words else 'are'} right",
+                lambda t, chosen=chosen: _is_right_in_a_part(t, chosen),
+                evidence={"samples": words},
+                fallback=True,
+            )
+
+
+def _is_of_a_part(trial: Trial, chosen: slice) -> bool:
+    if "shape" in trial.arguments:
+        return False
+    batched = {n: v for n, v in trial.arguments.items() if n in trial.batched and isinstance(v, np.ndarray)}
+    length = max((len(v) for v in batched.values() if v.ndim), default=0)
+    part = trial.truth(**{name: value[chosen] for name, value in batched.items()}) if length > 2 else None
+    if part is None:
+        return False
+    share = len(np.arange(length)[chosen]) / length
+    return trial.matches(part) or trial.matches(part * share)
+
+
+def _is_right_in_a_part(trial: Trial, chosen: slice) -> bool:
+    got, expected = trial.got, trial.expected
+    if got.shape != expected.shape or len(got) < 3:
+        return False
+    right = [same(e, g, trial.tolerance) for e, g in zip(expected, got, strict=True)]
+    return right == [i in np.arange(len(got))[chosen] for i in range(len(got))]
 
 
 def overwritten(trial: Trial) -> Iterator[Reading]:
@@ -111,10 +161,12 @@ def _contributions(trial: Trial, grouping: Grouping) -> np.ndarray | None:
 
 
 def _is_linear(trial: Trial, name: str, whole: np.ndarray) -> bool:
-    rest, double = trial.truth(**{name: np.zeros_like(whole)}), trial.truth(**{name: 2 * whole})
-    if rest is None or double is None or rest.dtype.kind != "f":
+    """Return whether f(a + b) = f(a) + f(b) - f(0), with a random b."""
+    other = np.cos(1 + 7 * np.arange(whole.size)).reshape(whole.shape)
+    rest, alone, both = (trial.truth(**{name: a}) for a in (np.zeros_like(whole), other, whole + other))
+    if rest is None or alone is None or both is None or rest.dtype.kind != "f":
         return False
-    return largest(trial.expected) > 0 and trial.is_right((rest + double) / 2)
+    return largest(trial.expected) > 0 and trial.is_right(both - alone + rest)
 
 
 def _groupings(trial: Trial) -> Iterator[Grouping]:
@@ -144,6 +196,14 @@ def _keeps_one(trial: Trial, grouping: Grouping) -> bool:
             return False  # one and the same for all: then a part of the sum is missing
     several = (np.abs(parts[1:]) > trial.tolerance * size).sum(axis=0) > 1
     return bool(several.any())
+
+
+def _is_mean(trial: Trial, grouping: Grouping) -> bool:
+    parts = contributions(trial, grouping)
+    if parts is None or trial.got.shape != trial.expected.shape:
+        return False
+    count = (np.abs(parts[1:]) > trial.tolerance * largest(trial.expected)).sum(axis=0)
+    return bool(count.max() > 1) and trial.matches(parts[0] + parts[1:].sum(axis=0) / np.maximum(count, 1))
 
 
 def _is_one_part(trial: Trial, grouping: Grouping) -> bool:

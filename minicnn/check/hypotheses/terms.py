@@ -156,7 +156,9 @@ def _joined(names: list[str]) -> str:
     return names[0] + " is" if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]} are"
 
 
-_HINT = "Draw all the ways from this input to the output, and count the terms of your formula: is there one for each way?"
+_HINT = (
+    "Draw all the ways from this input to the output, and count the terms of your formula: is there one for each way?"
+)
 
 
 # The terms, operation by operation

@@ -60,7 +60,7 @@ def scale(trial: Trial) -> Iterator[Reading]:
     yield Reading(
         Kind.SCALE,
         "all entries are wrong by one factor, which is another one for each example",
-        lambda t: factor_of(t) is not None,
+        lambda t: t.expected.size > 1 and factor_of(t) is not None,
         fallback=True,
     )
 
@@ -89,6 +89,11 @@ def transposed(trial: Trial) -> Iterator[Reading]:
 
 def flipped(trial: Trial) -> Iterator[Reading]:
     """The result is upside down, or left and right are exchanged."""
+    if trial.result == "cols":
+        yield Reading(Kind.FLIPPED, "each window is read from its last pixel to its first", _reads_windows_backwards)
+        yield Reading(
+            Kind.FLIPPED, "the windows come from the last to the first", lambda t: t.matches(t.expected[:, :, ::-1])
+        )
     if trial.expected.ndim != 4:
         return
     for axes, words in (((2, 3), "upside down and left to right"), ((2,), "upside down"), ((3,), "left to right")):
@@ -112,6 +117,72 @@ def shifted(trial: Trial) -> Iterator[Reading]:
                 lambda t, by=(down, right): _is_shifted(t, *by),
                 evidence={"down": down, "right": right},
             )
+
+
+def other_sample(trial: Trial) -> Iterator[Reading]:
+    """Every sample has the result of another one."""
+    if trial.result not in trial.batched and trial.result.removeprefix("d") not in trial.batched:
+        return
+    for words, order in SAMPLE_ORDERS:
+        yield Reading(
+            Kind.WRONG_CACHE,
+            f"it is the result of {words}",
+            lambda t, order=order: len(t.expected) > 1 and t.matches(t.expected[order(len(t.expected))]),
+        )
+
+
+SAMPLE_ORDERS = (
+    ("the sample before", lambda n: np.roll(np.arange(n), 1)),
+    ("the sample after", lambda n: np.roll(np.arange(n), -1)),
+    ("the batch in reverse order", lambda n: np.arange(n)[::-1]),
+    ("the first sample for all", lambda n: np.zeros(n, int)),
+    ("the last sample for all", lambda n: np.full(n, n - 1)),
+)
+
+
+def unsummed(trial: Trial) -> Iterator[Reading]:
+    """The result has axes over which it should have been summed, or averaged."""
+    more = trial.got.ndim - trial.expected.ndim
+    if more < 1:
+        return
+    for axes in itertools.combinations(range(trial.got.ndim), more):
+        if all(trial.got.shape[axis] == 1 for axis in axes):
+            continue  # nothing to sum: an axis of length 1 is merely left there
+        for words, reduce in (("summed", np.sum), ("averaged", np.mean)):
+            yield Reading(
+                Kind.NOT_SUMMED,
+                f"it is not {words} over all axes: {more} of them {'is' if more == 1 else 'are'} left over",
+                lambda t, axes=axes, reduce=reduce: (
+                    t.got.ndim == t.expected.ndim + len(axes) and t.is_right(reduce(t.got, axis=axes))
+                ),
+                evidence={"axes": axes},
+            )
+
+
+def bordered(trial: Trial) -> Iterator[Reading]:
+    """The right result lies within a larger one: the padding is still around it."""
+    if trial.got.ndim == trial.expected.ndim == 4 and trial.got.shape != trial.expected.shape:
+        yield Reading(
+            Kind.SHAPE,
+            "the right result is in it, with a border around it: the padding is not cut off",
+            _has_a_border,
+            priority=Kind.IGNORES_ARGUMENT.rank - 0.5,
+        )
+
+
+def _has_a_border(trial: Trial) -> bool:
+    (h, w), (gh, gw) = trial.expected.shape[2:], trial.got.shape[2:]
+    return any(
+        trial.is_right(trial.got[:, :, top : top + h, left : left + w])
+        for top in range(gh - h + 1)
+        for left in range(gw - w + 1)
+    )
+
+
+def _reads_windows_backwards(trial: Trial) -> bool:
+    n, k, l = trial.expected.shape
+    area = int(np.prod(trial.arguments["kernel"]))
+    return trial.matches(trial.expected.reshape(n, k // area, area, l)[:, :, ::-1].reshape(n, k, l))
 
 
 def factor_of(trial: Trial) -> float | None:
@@ -146,14 +217,27 @@ def _is_pure_sum(trial: Trial) -> bool:
 
 def _without_batch(trial: Trial) -> bool:
     """Return whether the result is the gradient of something that all samples share."""
-    return trial.result.startswith("d") and trial.result[1:] in trial.arguments and trial.result[1:] not in trial.batched
+    return (
+        trial.result.startswith("d") and trial.result[1:] in trial.arguments and trial.result[1:] not in trial.batched
+    )
 
 
 def _holds_the_same_numbers(trial: Trial) -> bool:
+    """Return whether it holds the right numbers in another order, but for a bias that was added to all."""
     got, expected = trial.got, trial.expected
-    if got.size != expected.size or got.size < 4 or got.dtype.kind != "f" or np.isnan(expected).any():
+    if got.ndim != expected.ndim or got.size != expected.size or got.size < 4 or got.dtype.kind != "f":
         return False
-    return same(np.sort(expected, axis=None), np.sort(got, axis=None), trial.tolerance) and largest(expected) > 0
+    if np.isnan(expected).any() or largest(expected) == 0:
+        return False
+    if _same_sorted(trial, expected, got):
+        return True
+    x = trial.arguments.get("x")
+    bias = None if x is None or got.shape != expected.shape else trial.truth(x=np.zeros_like(x))
+    return bias is not None and bool(bias.any()) and _same_sorted(trial, expected - bias, got - bias)
+
+
+def _same_sorted(trial: Trial, one: np.ndarray, other: np.ndarray) -> bool:
+    return same(np.sort(one, axis=None), np.sort(other, axis=None), trial.tolerance)
 
 
 def _is_shifted(trial: Trial, down: int, right: int) -> bool:
