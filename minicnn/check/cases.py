@@ -1,9 +1,9 @@
 """The calls on which a candidate for an operation is examined: few and small, but chosen to tell mistakes apart.
 
-Each case leaves the plain call in one respect (a stride of 2, a batch of one, one channel), so that what goes wrong with
-it points at the reason; some are square, where a wrong order of axes shows in the numbers and not in the shape; one has
-everything at once. A backward operation takes `dy` and the forward's own arguments or named results, so its cases are
-made from the forward's, by those names.
+Each case leaves the plain call in one respect (a stride of 2, a batch of one, one channel), so that what goes wrong
+with it points at the reason; some are square, where a wrong order of axes shows in the numbers and not in the shape;
+one has everything at once. A backward operation takes `dy` and the forward's own arguments or named results, so its
+cases are made from the forward's, by those names.
 """
 
 import functools

@@ -26,7 +26,9 @@ def diagnose(trials: Sequence[Trial], *, seconds: float = 2.0) -> list[tuple[Rea
         for hypothesis in HYPOTHESES:
             for reading in hypothesis(proposer):
                 if reading.key not in covers and _holds(reading, proposer):
-                    covers[reading.key] = reading, [t for t in trials if t is proposer or _holds(reading, t)]
+                    explained = [t for t in trials if t is proposer or _holds(reading, t)]
+                    if len(explained) >= reading.least:
+                        covers[reading.key] = reading, explained
             if time.perf_counter() > deadline:
                 break
         if any(len(explained) == len(trials) for _, explained in covers.values()):

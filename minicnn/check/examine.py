@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.backend.slots import Slot, slot_named
+from minicnn.backend.slots import Slot, slot_named, slots
 from minicnn.check.case import BATCHED, Case, forward_of, reference
 from minicnn.check.consequences import follows_from_others
 from minicnn.check.differences import slope
@@ -28,9 +28,9 @@ LOST_DIGITS = 1e-5  # what numbers that went through float32 may be off by
 def examine(operation: str | Slot, function: Callable, *, seconds: float = 20.0) -> Report:
     """Examine a function that is to fill a slot: its values in float64 and float32, its manners, and its mistakes.
 
-    It is called on some ten to twenty small cases that tell mistakes apart (a batch of one and of three, stride, padding,
-    dilation, groups, rectangles, squares, one channel) and compared with the plain body; a wrong gradient is also
-    measured by central differences of the forward pass. Wrong results are then read: which mistake, undone, makes
+    It is called on some ten to twenty small cases that tell mistakes apart (a batch of one and of three, stride,
+    padding, dilation, groups, rectangles, squares, one channel) and compared with the plain body; a wrong gradient is
+    also measured by central differences of the forward pass. Wrong results are then read: which mistake, undone, makes
     them right in every case? Keywords that the function does not take are not examined, and the report says so.
 
     Parameters
@@ -171,9 +171,9 @@ def _findings_for(
 def _read(name: str, candidate: Candidate, wrong: list[Observation]) -> list[Finding]:
     """Return what the hypotheses say."""
     trials = [_trial(name, candidate, o) for o in wrong]
-    swapped = _swapped(name, wrong)
-    if swapped:
-        return [swapped]
+    plain = _swapped(name, wrong) or _first_for_all(name, candidate, wrong)
+    if plain:
+        return [plain]
     findings: list[Finding] = []
     budget = min(2.0, max(candidate.deadline - time.perf_counter(), 0.2))
     for reading, explained in diagnose(trials, seconds=budget):
@@ -209,7 +209,12 @@ def _is_other(seen: Observation, name: str, other: str) -> bool:
 
 
 def _trial(name: str, candidate: Candidate, seen: Observation) -> Trial:
-    case, operation = seen.case, candidate.operation
+    case, operation, expected = seen.case, candidate.operation, seen.examination.expected[name]
+    got = np.asarray(seen.results[name])
+    result = name
+    if operation.name.endswith("_all"):  # one parameter of several is like an update of this one alone
+        case, result = _of_one_parameter(case, name)
+        operation = slots()[operation.name.removesuffix("_all")]
 
     def changed(changes: dict[str, Any]) -> Case:
         known = case.everything
@@ -217,23 +222,45 @@ def _trial(name: str, candidate: Candidate, seen: Observation) -> Trial:
 
     def truth(**changes: Any) -> np.ndarray | None:
         try:
-            return np.asarray(reference(operation, changed(changes))[name])
+            return np.asarray(reference(operation, changed(changes))[result])
         except (ValueError, IndexError, TypeError):
             return None
 
     return Trial(
         operation=operation.name,
-        result=name,
+        result=result,
         label=case.label,
-        got=np.asarray(seen.results[name]),
-        expected=np.asarray(seen.examination.expected[name]),
+        got=got,
+        expected=np.asarray(expected),
         arguments=case.everything,
         batched=frozenset() if operation.name.endswith(("_update", "_update_all")) else BATCHED,
-        quantities=quantities(case.everything, seen.examination.expected),
+        quantities=quantities(case.everything, {result: expected}),
         truth=truth,
-        ask=lambda **changes: candidate.ask(changed(changes), name),
+        ask=lambda **changes: None if operation is not candidate.operation else candidate.ask(changed(changes), name),
         tolerance=DOUBLE,
     )
+
+
+def _of_one_parameter(case: Case, name: str) -> tuple[Case, str]:
+    """Return the case of an update of several parameters as that of the one to which a result belongs."""
+    plural, _, number = name.removesuffix("]").partition("[")
+    singular = {"ws": "w", "dws": "dw", "velocities": "velocity", "ms": "m", "vs": "v", "steps": "step"}
+    values = {singular.get(n, n): v[int(number)] if isinstance(v, list) else v for n, v in case.everything.items()}
+    args = {n: v for n, v in values.items() if isinstance(v, np.ndarray)}
+    options = {n: v for n, v in values.items() if n not in args}
+    return Case(f"{case.label}, parameter {number}", args, options), singular[plural]
+
+
+def _first_for_all(name: str, candidate: Candidate, wrong: list[Observation]) -> Finding | None:
+    """Say so if the first number of a list, such as that of steps, was used for all parameters."""
+    lists = [n for n, v in wrong[0].case.options.items() if isinstance(v, list)]
+    for option in lists:
+        alike = [o.case.changed({option: [o.case.options[option][0]] * len(o.case.options[option])}) for o in wrong]
+        predicted = [np.asarray(reference(candidate.operation, case)[name]) for case in alike]
+        if all(same(p, np.asarray(o.results[name]), DOUBLE) for p, o in zip(predicted, wrong, strict=True)):
+            message = f"only the first of {option} is used, for all parameters"
+            return Finding(Kind.IGNORES_ARGUMENT, name, message, {"argument": option}, Kind.IGNORES_ARGUMENT.hint)
+    return None
 
 
 def _worst_entry(name: str, candidate: Candidate, wrong: list[Observation]) -> dict[str, Any]:
@@ -266,7 +293,7 @@ def _by_differences(name: str, candidate: Candidate, seen: Observation, index: t
 
     y = run()
     dy = seen.case.args.get("dy", np.ones_like(y))
-    return slope(run, dy, args[name.removeprefix("d")][index + (...,)], y).value
+    return slope(run, dy, args[name.removeprefix("d")][(*index, ...)], y).value
 
 
 def _differs(name: str, wrong: list[Observation], kind: Kind) -> Finding:

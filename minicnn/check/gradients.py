@@ -1,4 +1,4 @@
-"""Does a backward pass compute the gradient of its forward pass?"""
+"""Does a backward pass compute the gradient of its forward pass? And if not, what kind of mistake is it?"""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,13 +7,26 @@ import numpy as np
 
 from minicnn.backend import Key
 from minicnn.check.differences import slope
+from minicnn.check.doctor import diagnose
+from minicnn.check.habits import (
+    check_manners,
+    check_output,
+    check_single_precision,
+    fresh_gradients,
+    raised,
+    used_twice,
+)
+from minicnn.check.kinds import Kind
+from minicnn.check.numeric import agrees_elsewhere, numeric_trial
 from minicnn.check.report import Finding, Report, TensorCheck
 from minicnn.check.subject import Subject, make_subject
-from minicnn.errors import ArgumentError, DTypeError, ShapeError
+from minicnn.check.trial import Trial
+from minicnn.errors import ArgumentError, DTypeError, MinicnnError, ShapeError
 from minicnn.nn import Layer, Loss
 from minicnn.ops import random_normal, random_permutation
 
-UNCOMPARABLE = ("non-finite", "mutates-input", "nondeterministic", "dtype")
+UNCOMPARABLE = (Kind.NON_FINITE, Kind.MUTATES_INPUT, Kind.NONDETERMINISTIC, Kind.DTYPE)
+SECONDS = 3.0  # for measuring one wrong tensor whole, and for reading it
 
 
 def gradcheck(
@@ -29,7 +42,8 @@ def gradcheck(
     """Compare a backward pass with central differences of the forward pass, in float64 and with a random gradient dy.
 
     A copy is checked, so the layer stays as it is. Parameters that all start equal (zero biases) get random values in
-    the copy, since they would hide mistakes. Entries where the function has a kink are skipped and counted.
+    the copy, since they would hide mistakes. Entries where the function has a kink are skipped and counted. A wrong
+    gradient is measured whole, unless it is large, and read: which mistake, undone, makes it right?
 
     Parameters
     ----------
@@ -53,28 +67,37 @@ def gradcheck(
     Returns
     -------
     Report
-        `.ok`, `.findings` (also: outputs or gradients of another shape or dtype, inputs written to, results that differ
-        from call to call, gradients that replace instead of adding up), and a table when printed.
+        `.ok`, `.findings` (wrong gradients by the kind of mistake; also outputs or gradients of another shape or dtype,
+        inputs written to, results that differ from call to call, gradients that replace instead of adding up, an
+        exception in the backward pass), and a table when printed.
     """
     if not tolerance > 0 or entries < 1:
         raise ArgumentError(f"tolerance must be above 0 and entries at least 1, not {tolerance} and {entries}")
-    subject = make_subject(checked, x, backward=backward, target=target, dtype=np.float64, seed=seed)
-    single = make_subject(checked, x, backward=backward, target=target, dtype=np.float32, seed=seed)
+
+    def subject_at(x: Any, target: Any, dtype: Any = np.float64) -> Subject:
+        return make_subject(checked, x, backward=backward, target=target, dtype=dtype, seed=seed)
+
+    subject = subject_at(x, target)
     y = np.array(subject.forward())
     dy = np.ones_like(y) if subject.fixed_dy else random_normal(Key(seed, 2, 0), shape=y.shape)
 
-    findings = _check_output(y)
+    findings = check_output(y)
     try:
-        findings += _check_single_precision(single, dy) + _check_manners(subject, dy, y)
+        findings += check_single_precision(subject_at(x, target, np.float32), dy) + check_manners(subject, dy, y)
     except (ShapeError, DTypeError) as error:  # by which a parameter refuses a gradient
-        kind = "shape" if isinstance(error, ShapeError) else "dtype"
-        findings.append(Finding(kind, "backward", f"{error} {' '.join(getattr(error, '__notes__', []))}".strip()))
-        return Report(subject.name, findings)
+        kind = Kind.SHAPE if isinstance(error, ShapeError) else Kind.DTYPE
+        message = f"{error} {' '.join(getattr(error, '__notes__', []))}".strip()
+        return Report(subject.name, [*findings, Finding(kind, "backward", message, hint=kind.hint)])
+    except MinicnnError:
+        raise
+    except Exception as error:
+        return Report(subject.name, [*findings, raised(error, "backward", backward or checked)])
     if any(finding.kind in UNCOMPARABLE for finding in findings):
         return Report(subject.name, findings)  # differences of such outputs say nothing
     subject.forward()
-    gradients = {name: gradient for name, gradient in _fresh_gradients(subject, dy).items() if name in subject.tensors}
-    tensors = []
+    gradients = {name: gradient for name, gradient in fresh_gradients(subject, dy).items() if name in subject.tensors}
+    smaller = _smaller_batch(subject_at, x, target, y)
+    tensors, comparisons = [], {}
     for stream, (name, values) in enumerate(subject.tensors.items(), start=3):
         gradient = gradients.get(name)
         problem = _problem_with(name, gradient, values)
@@ -84,18 +107,16 @@ def gradcheck(
         chosen = random_permutation(Key(seed, stream, 0), values.size)[:entries]
         check = _compare(subject, name, np.asarray(gradient), dy, y, np.sort(chosen), tolerance)
         tensors.append(check)
-        findings += _findings_in(check)
-    return Report(subject.name, findings, tensors)
-
-
-def _check_output(y: np.ndarray) -> list[Finding]:
-    """An output has to be finite and, for inputs of float64, of float64: differences need all digits."""
-    if y.dtype != np.float64:
-        return [Finding("dtype", "y", f"the output is {y.dtype} for an input of float64")]
-    if not np.isfinite(y).all():
-        count = int((~np.isfinite(y)).sum())
-        return [Finding("non-finite", "y", f"the output holds {count} NaN or infinity at this input; choose another")]
-    return []
+        if check.wrong:
+            trial = numeric_trial(subject, name, np.array(gradient), dy, y, seconds=SECONDS)
+            findings += _wrong_gradient(check, trial, _trial_of_fewer(smaller, name, dy), used_twice(checked, x))
+            if trial is not None:
+                comparisons[name] = (trial.expected, trial.got)
+        findings += _too_many_kinks(check)
+    if not findings and not subject.fixed_dy:
+        findings += _remembered(subject, dy)
+    findings.sort(key=lambda finding: finding.evidence.pop("rank", finding.kind.rank))
+    return Report(subject.name, findings, tensors, comparisons=comparisons)
 
 
 def _compare(
@@ -124,7 +145,7 @@ def _compare(
     if worst is not None and not smooth[worst]:
         worst = int(np.flatnonzero(smooth)[0])
     index = None if worst is None else tuple(int(i) for i in np.unravel_index(chosen[worst], values.shape))
-    check = TensorCheck(
+    return TensorCheck(
         name=name,
         shape=values.shape,
         compared=int(smooth.sum()),
@@ -135,93 +156,93 @@ def _compare(
         numeric=float("nan") if worst is None else float(numeric[worst]),
         relative_error=float("nan") if worst is None else float(error[worst]),
     )
-    return check
 
 
-def _findings_in(check: TensorCheck) -> list[Finding]:
-    """Say what is wrong with a comparison, if anything is."""
+def _smaller_batch(
+    subject_at: Callable[..., Subject], x: Any, target: Any, y: np.ndarray
+) -> tuple[Subject, np.ndarray] | None:
+    """Return the same with one sample less, which tells N from 2 or 3, with its output; None if that cannot be."""
+    if isinstance(x, tuple) or not y.ndim or len(y) != len(x) or len(x) < 3:
+        return None
+    try:
+        subject = subject_at(x[:-1], None if target is None else target[:-1])
+        return subject, np.array(subject.forward())
+    except Exception:  # whatever a layer has against another batch is no finding of this check
+        return None
+
+
+def _trial_of_fewer(smaller: tuple[Subject, np.ndarray] | None, name: str, dy: np.ndarray) -> Trial | None:
+    if smaller is None:
+        return None
+    subject, y = smaller
+    dy = dy[: len(y)]
+    if dy.shape != y.shape:
+        return None
+    subject.forward()
+    gradient = fresh_gradients(subject, dy).get(name)
+    if gradient is None or np.shape(gradient) != subject.tensors[name].shape:
+        return None
+    return numeric_trial(subject, name, np.array(gradient), dy, y, seconds=SECONDS / 2)
+
+
+def _wrong_gradient(check: TensorCheck, trial: Trial | None, fewer: Trial | None, twice: list[str]) -> list[Finding]:
+    """Say in which entries a gradient is wrong, and what kind of mistake explains it."""
+    numbers = (
+        f"wrong in {check.wrong} of {check.compared} entries; "
+        f"at {check.name}{list(check.worst or ())} backward gives {check.analytic:.8g}, "
+        f"differences give {check.numeric:.8g} (relative error {check.relative_error:.1e})"
+    )
+    evidence = {"analytic": check.analytic, "numeric": check.numeric, "index": check.worst, "wrong": check.wrong}
     findings = []
-    if check.wrong:
+    if twice:
         message = (
-            f"the gradient is wrong in {check.wrong} of {check.compared} entries; "
-            f"at {check.name}{list(check.worst or ())} backward gives {check.analytic:.8g}, "
-            f"differences give {check.numeric:.8g} (relative error {check.relative_error:.1e})"
+            f"{', '.join(twice)} runs more than once in a forward pass, but remembers its last run only: {numbers}"
         )
-        evidence = {"analytic": check.analytic, "numeric": check.numeric, "index": check.worst, "wrong": check.wrong}
-        findings.append(Finding("gradient", check.name, message, evidence))
-    if check.skipped > check.compared:
-        message = (
-            f"{check.skipped} of {check.skipped + check.compared} entries lie on a kink (a ReLU at 0, equal maxima), "
-            "too many to tell whether the gradient is right; check at random normal numbers"
-        )
-        evidence = {"skipped": check.skipped, "compared": check.compared}
-        findings.append(Finding("ties", check.name, message, evidence))
+        findings.append(Finding(Kind.WRONG_CACHE, check.name, message, dict(evidence), Kind.WRONG_CACHE.hint))
+    trials = [t for t in (trial, fewer) if t is not None and not t.is_right(t.got)]
+    for reading, _ in diagnose(trials, seconds=SECONDS) if trials else []:
+        message = f"{reading.message}: {numbers}"
+        own = {**reading.evidence, **evidence, "rank": reading.rank}
+        findings.append(Finding(reading.kind, check.name, message, own, reading.hint or reading.kind.hint))
+    if not findings:
+        message = f"the gradient is {numbers}"
+        if trial is None:
+            message += ". It is too large to be measured whole; a smaller example can be read further"
+        findings.append(Finding(Kind.UNKNOWN, check.name, message, evidence, Kind.UNKNOWN.hint))
     return findings
+
+
+def _too_many_kinks(check: TensorCheck) -> list[Finding]:
+    if check.skipped <= check.compared:
+        return []
+    message = (
+        f"{check.skipped} of {check.skipped + check.compared} entries lie on a kink (a ReLU at 0, equal maxima), "
+        "too many to tell whether the gradient is right; check at random normal numbers"
+    )
+    evidence = {"skipped": check.skipped, "compared": check.compared}
+    return [Finding(Kind.TIES, check.name, message, evidence, Kind.TIES.hint)]
+
+
+def _remembered(subject: Subject, dy: np.ndarray) -> list[Finding]:
+    """Find gradients that were right for the first numbers and are wrong for others."""
+    agrees = agrees_elsewhere(subject, dy, lambda: fresh_gradients(subject, dy))
+    message = "the gradient is right for the first numbers that came, and wrong for others: something is kept from then"
+    return [
+        Finding(Kind.WRONG_CACHE, name, message, {}, Kind.WRONG_CACHE.hint) for name, fine in agrees.items() if not fine
+    ]
 
 
 def _problem_with(name: str, gradient: np.ndarray | None, values: np.ndarray) -> Finding | None:
     """Say what makes a gradient impossible to compare."""
     if gradient is None:
-        return Finding("missing", name, "backward gives it no gradient")
+        hint = "Which line of the backward pass hands this parameter its gradient?"
+        return Finding(Kind.ZERO, name, "backward gives it no gradient", hint=hint)
     if not hasattr(gradient, "shape") or gradient.shape != values.shape:
         shape = getattr(gradient, "shape", type(gradient).__name__)
-        return Finding("shape", name, f"the gradient is {shape}, expected {values.shape}")
+        return Finding(
+            Kind.SHAPE, name, f"the gradient is {shape}, expected {values.shape}", {"shape": shape}, Kind.SHAPE.hint
+        )
     if not np.isfinite(gradient).all():
-        return Finding("non-finite", name, f"the gradient holds {int((~np.isfinite(gradient)).sum())} NaN or infinity")
+        message = f"the gradient holds {int((~np.isfinite(gradient)).sum())} NaN or infinity"
+        return Finding(Kind.NON_FINITE, name, message, hint=Kind.NON_FINITE.hint)
     return None
-
-
-def _check_single_precision(subject: Subject, dy: np.ndarray) -> list[Finding]:
-    """What goes in as float32 has to come out as float32."""
-    findings = []
-    y = np.asarray(subject.forward())
-    if y.dtype != np.float32:
-        findings.append(Finding("dtype", "y", f"the output is {y.dtype} for an input of float32"))
-    for name, gradient in _fresh_gradients(subject, dy.astype(np.float32)).items():
-        dtype = getattr(gradient, "dtype", np.float32)
-        if dtype != np.float32:
-            findings.append(Finding("dtype", name, f"the gradient is {dtype} for an input of float32"))
-    return findings
-
-
-def _check_manners(subject: Subject, dy: np.ndarray, y: np.ndarray) -> list[Finding]:
-    """Same result each time, nothing written to, gradients added up."""
-    findings = []
-    before = {"dy": dy.copy(), **{name: values.copy() for name, values in subject.tensors.items()}}
-    again = np.array(subject.forward())
-    first = _copies(_fresh_gradients(subject, dy))
-    subject.forward()
-    second = _copies(subject.backward(dy))
-
-    if again.shape != y.shape or not np.array_equal(again, y, equal_nan=True):
-        findings.append(Finding("nondeterministic", "y", "two forward passes from one state give different outputs"))
-    for name, values in {"dy": dy, **subject.tensors}.items():
-        if not np.array_equal(values, before[name], equal_nan=True):
-            findings.append(
-                Finding("mutates-input", name, "it was written to; work on a copy or with out-of-place operations")
-            )
-            values[...] = before[name]
-    for name, gradient in first.items():
-        expected = 2 * gradient if name in subject.accumulates else gradient
-        got = second.get(name)
-        if got is None or got.shape != expected.shape or np.allclose(got, expected, rtol=1e-9, atol=0, equal_nan=True):
-            continue
-        if name in subject.accumulates and np.allclose(got, gradient, rtol=1e-9, atol=0, equal_nan=True):
-            message = (
-                "a second backward pass replaces the gradient instead of adding to it; use parameter.add_grad(...)"
-            )
-            findings.append(Finding("not-accumulated", name, message))
-        else:
-            message = "two backward passes from one state give different gradients"
-            findings.append(Finding("nondeterministic", name, message))
-    return findings
-
-
-def _fresh_gradients(subject: Subject, dy: np.ndarray) -> dict[str, np.ndarray | None]:
-    """Gradients of one backward pass alone."""
-    subject.forget()
-    return subject.backward(dy)
-
-
-def _copies(gradients: dict[str, np.ndarray | None]) -> dict[str, np.ndarray]:
-    return {name: np.array(gradient) for name, gradient in gradients.items() if gradient is not None}

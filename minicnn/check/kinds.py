@@ -12,6 +12,7 @@ class Kind(enum.StrEnum):
 
     RAISES = "raises"
     TOO_SLOW = "too-slow"
+    NON_FINITE = "non-finite"
     NONDETERMINISTIC = "nondeterministic"
     ZERO = "zero"
     SIGN = "sign"
@@ -26,7 +27,6 @@ class Kind(enum.StrEnum):
     SHIFTED = "shifted"
     WRONG_CACHE = "wrong-cache"
     IGNORES_ARGUMENT = "ignores-argument"
-    NON_FINITE = "non-finite"
     SHAPE = "shape"
     MUTATES_INPUT = "mutates-input"
     DTYPE = "dtype"
@@ -46,12 +46,12 @@ class Kind(enum.StrEnum):
 
 
 _HINTS = {
-    Kind.RAISES: "Read the last line of the error first: it names your line. Print the shapes just above it.",
+    Kind.RAISES: "Read the last line of the error first: it names your line. Print the shapes above it.",
     Kind.TOO_SLOW: "Is there a loop that never ends, or one over numbers where one over arrays would do?",
-    Kind.NONDETERMINISTIC: "What in your function is not decided by its arguments? All randomness has to come from the key.",
+    Kind.NONDETERMINISTIC: "What in your function is not decided by its arguments? Randomness has to come from the key.",
     Kind.ZERO: "Is the array that you fill also the one that you return?",
     Kind.SIGN: "Follow the minus signs through your derivation: in which line does one get lost, or come in twice?",
-    Kind.NOT_ACCUMULATED: "Which places receive more than one contribution? What does your line do with the earlier ones?",
+    Kind.NOT_ACCUMULATED: "Which places receive several contributions? What does your line do with the earlier ones?",
     Kind.MASK: "Which numbers got through in the forward pass? Only they have an influence on the loss.",
     Kind.MISSING_TERM: "Draw all the ways from this input to the output. Each of them contributes to the gradient.",
     Kind.PARTIAL_BATCH: "Try a batch of one, then one of two. Which image does your loop forget?",
@@ -64,7 +64,7 @@ _HINTS = {
     Kind.IGNORES_ARGUMENT: "Search your function for this name: in which lines should it appear?",
     Kind.NON_FINITE: "Which intermediate result can overflow, or become 0 / 0? What could be subtracted first?",
     Kind.SHAPE: "Print the shape after each line, for a small example whose axes all have different lengths.",
-    Kind.MUTATES_INPUT: "Which line writes into an argument? Remember that a slice of an array is no copy, nor is x += 1.",
+    Kind.MUTATES_INPUT: "Which line writes into an argument? A slice of an array is no copy, and x += 1 makes none.",
     Kind.DTYPE: "Which arrays do you make yourself? np.zeros(...) makes float64 unless it is told otherwise.",
     Kind.FORWARD_DIFFERS: "Compute one output by hand, on paper, and compare it with yours.",
     Kind.TIES: "Choose random numbers, so that no two of them are equal and none lies on a kink.",

@@ -62,7 +62,7 @@ class Candidate:
 
     def has_default(self, name: str) -> bool:
         """Return whether an option may be left out."""
-        return self.default(name) not in (None, NO_DEFAULT)
+        return self.default(name) is not NO_DEFAULT
 
     def default(self, name: str) -> Any:
         """Return what an option is when nobody mentions it."""
@@ -167,16 +167,22 @@ def remembers(candidate: Candidate, seen: Observation) -> list[str]:
                 value[...] = other.args[name]
         return candidate.function(*own.values(), **keywords), None
 
-    for outcome, wrap in ((candidate.call(other), False), (call(lambda: twice()[0], {}, {}, seconds=5.0), True)):
+    for outcome, in_place in ((candidate.call(other), False), (call(lambda: twice()[0], {}, {}, seconds=5.0), True)):
         if outcome.error:
             continue
         found, problem = _named(candidate.operation, outcome.results, case)
         for name, value in found.items():
             before, now = np.asarray(seen.results.get(name)), np.asarray(value)
             changed = not _close(right[name], seen.examination.expected[name])
-            if not problem and changed and before.shape == now.shape and not _close(now, right[name]):
-                if _close(now, before) or (wrap and _close(before, seen.examination.expected[name])):
-                    stale[name] = None
+            was_right = before.shape == now.shape and _close(before, seen.examination.expected[name])
+            if (
+                not problem
+                and changed
+                and was_right
+                and not _close(now, right[name])
+                and (in_place or _close(now, before))
+            ):
+                stale[name] = None
     return list(stale)
 
 
@@ -196,7 +202,10 @@ def _named(operation: Slot, results: Any, case: Case) -> tuple[dict[str, Any], s
         return {}, f"it returned {count} value{'s' * (count != 1)}; expected {len(names)}: {', '.join(names)}"
     found: dict[str, Any] = {}
     for name, value in zip(names, [results] if len(names) == 1 else results, strict=True):
-        if isinstance(value, list):
+        if isinstance(value, list) and any(isinstance(v, list) for v in case.args.values()):
+            count = len(case.args[name])
+            if len(value) != count:
+                return {}, f"{name} has {len(value)} entries; expected {count}, one for each parameter"
             found.update({f"{name}[{i}]": item for i, item in enumerate(value)})
         else:
             found[name] = value

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from minicnn.check.case import Case
 from minicnn.check.kinds import Kind
 from minicnn.check.observe import Candidate, Observation
@@ -52,11 +54,19 @@ def _findings(
         evidence = {
             "argument": option,
             "seen_with": [o.case.label for o in wrong],
-            "rank": Kind.IGNORES_ARGUMENT.rank + 0.5,
+            "rank": _rank(name, option, wrong),
         }
         hint = f"In which lines of your function does {option} appear, and in which should it?"
         findings.append(Finding(Kind.IGNORES_ARGUMENT, name, message, evidence, hint))
     return findings
+
+
+def _rank(name: str, option: str, wrong: Sequence[Observation]) -> float:
+    """Padding that decided the shape was not ignored: then it is only where the values differ."""
+    used = name in ("y", "cols", "argmax") and all(
+        np.shape(o.results[name]) == np.shape(o.examination.expected[name]) for o in wrong
+    )
+    return Kind.FORWARD_DIFFERS.rank + 0.5 if option == "padding" and used else Kind.IGNORES_ARGUMENT.rank + 0.5
 
 
 def _values(option: str, seen: Sequence[Observation]) -> str:

@@ -37,7 +37,7 @@ class CandidateError(Exception):
         self.type_name, self.message, self.line = type_name, message, line
 
 
-class CandidateTimeout(CandidateError):
+class CandidateTimeout(CandidateError):  # noqa: N818 (as TimeoutExpired in subprocess)
     """A call took longer than it may."""
 
     def __init__(self, seconds: float, line: str = "") -> None:
@@ -78,16 +78,16 @@ def call(function: Callable, args: Mapping[str, Any], options: Mapping[str, Any]
             results = function(*own_args.values(), **keywords_for(function, own_options))
     except CandidateError as error:
         timed_out = isinstance(error, CandidateTimeout)
-        line = error.line or _own_line(error, function)
+        line = error.line or own_line(error, function)
         return Outcome(
             error=str(error), line=line, timed_out=timed_out, unwritten=error.type_name == "NotImplementedError"
         )
     except RecursionError as error:
-        return Outcome(error=f"RecursionError: {error}", line=_own_line(error, function))
+        return Outcome(error=f"RecursionError: {error}", line=own_line(error, function))
     except Exception as error:
         unwritten = isinstance(error, NotImplementedError)
         message = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        return Outcome(error=message, line=_own_line(error, function), unwritten=unwritten)
+        return Outcome(error=message, line=own_line(error, function), unwritten=unwritten)
     given = {**args, **options}
     after = {**own_args, **own_options}
     written_to = tuple(name for name, value in given.items() if not _unchanged(value, after[name]))
@@ -106,9 +106,9 @@ def _unchanged(before: Any, after: Any) -> bool:
     return not isinstance(before, np.ndarray) or np.array_equal(before, after, equal_nan=before.dtype.kind == "f")
 
 
-def _own_line(error: BaseException, function: Callable) -> str:
+def own_line(error: BaseException, function: object) -> str:
     """Return the last line of the traceback that stands in the file of the function: "line 12: y = x @ w"."""
-    code = getattr(inspect.unwrap(function), "__code__", None)
+    code = getattr(inspect.unwrap(function) if callable(function) else function, "__code__", None)
     frames = traceback.extract_tb(error.__traceback__)
     here = str(Path(__file__))
     own = [frame for frame in frames if code is not None and frame.filename == code.co_filename]

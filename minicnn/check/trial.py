@@ -86,6 +86,10 @@ class Reading:
         Whether it counts only where nothing more telling holds.
     evidence : dict
         Names and numbers that belong to it: the factor, the axes, the argument.
+    priority : float, optional
+        Its rank in a report, if not that of its kind.
+    least : int
+        How many trials it has to explain before it says anything.
     """
 
     kind: Kind
@@ -95,6 +99,7 @@ class Reading:
     fallback: bool = False
     evidence: dict[str, Any] = field(default_factory=dict)
     priority: float | None = None
+    least: int = 1
 
     @property
     def rank(self) -> float:

@@ -21,7 +21,7 @@ from minicnn.check.hypotheses.arguments import (
 from minicnn.check.hypotheses.formulas import formulas
 from minicnn.check.hypotheses.masks import masks
 from minicnn.check.hypotheses.parts import incomplete_sums, overwritten, smaller_batch
-from minicnn.check.hypotheses.terms import statistics, terms
+from minicnn.check.hypotheses.terms import direct_ways, statistics, terms
 from minicnn.check.hypotheses.whole import (
     bordered,
     flipped,
@@ -50,6 +50,7 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     masks,
     terms,
     statistics,
+    direct_ways,
     formulas,
     changed_option,
     absent_argument,

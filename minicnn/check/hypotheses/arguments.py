@@ -1,4 +1,4 @@
-"""Mistakes in what the computation was fed with: an argument flipped, read in the wrong order, of another sample, unused.
+"""Mistakes in what the computation was fed with: an argument flipped, misread, of another sample, or unused.
 
 Each reading puts a wrong value in the place of one argument, computes the right result for that, and compares.
 """
@@ -118,7 +118,7 @@ def another_array(trial: Trial) -> Iterator[Reading]:
 def absent_argument(trial: Trial) -> Iterator[Reading]:
     """An array was left out: it counts as 0 in a sum, or as 1 in a product."""
     for name, value in trial.arrays():
-        if name in trial.batched and trial.operation:
+        if name in trial.batched:
             continue
         if not value.any():
             continue
@@ -267,7 +267,7 @@ def _misread_columns() -> Iterator[Reading]:
             names = [("channel", "kernel row", "kernel column")[axis] for axis in order]
             yield Reading(
                 Kind.TRANSPOSED,
-                f"the rows of cols are read in the order {', '.join(names)}; they lie channel, kernel row, kernel column",
+                f"the rows of cols are read as {', '.join(names)}; they lie channel, kernel row, kernel column",
                 holds,
             )
 

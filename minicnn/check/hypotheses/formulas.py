@@ -22,14 +22,14 @@ def formulas(trial: Trial) -> Iterator[Reading]:
                 kind,
                 message,
                 lambda t, formula=formula: t.matches(formula(t.arguments)),
-                priority=_PRIORITIES.get(message, Kind.SCALE.rank - 0.5 if kind is Kind.FORWARD_DIFFERS else None),
+                priority=Kind.SCALE.rank - 0.5 if kind is Kind.FORWARD_DIFFERS else None,
             )
     if trial.operation in _PADDED:
         yield Reading(Kind.SHIFTED, "the padding is not the same on both sides", _is_padded_unevenly)
 
 
 def _is_padded_unevenly(trial: Trial) -> bool:
-    """Return whether the windows begin elsewhere: all of the padding above and on the left, or below and on the right."""
+    """Return whether the windows begin elsewhere: more padding on one side than on the other."""
     a = dict(trial.arguments)
     x, padding = a.get("x"), a.get("padding")
     if not isinstance(x, np.ndarray) or not isinstance(padding, tuple) or padding == (0, 0):
@@ -152,7 +152,6 @@ _OUTSIDE = "eps is added outside the square root"
 _PADDED = ("conv2d_forward", "im2col", "avg_pool2d_forward", "max_pool2d_forward", "conv2d_relu_forward")
 _CORRECTION = "the correction for moments that start at zero is missing"
 _INSIDE = "the mean is taken over the pixels of the image alone; here the padding counts as zeros"
-_PRIORITIES = {_INSIDE: Kind.IGNORES_ARGUMENT.rank + 0.7}  # first say that it has to do with the padding
 _FORMULAS: list[tuple[str, str, Kind, str, Formula]] = [
     *(
         ("batch_norm_forward", result, kind, message, formula)
@@ -172,8 +171,11 @@ _FORMULAS: list[tuple[str, str, Kind, str, Formula]] = [
         )
     ),
     *(
-        (name, result, Kind.SCALE, _INSIDE, lambda a, name=name: _mean_inside(a, name))
-        for name, result in (("avg_pool2d_forward", "y"), ("avg_pool2d_backward", "dx"))
+        (name, result, kind, _INSIDE, lambda a, name=name: _mean_inside(a, name))
+        for name, result, kind in (
+            ("avg_pool2d_forward", "y", Kind.FORWARD_DIFFERS),
+            ("avg_pool2d_backward", "dx", Kind.SCALE),
+        )
     ),
     (
         "max_pool2d_forward",

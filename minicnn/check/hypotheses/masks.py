@@ -172,14 +172,21 @@ def _one_branch(trial: Trial) -> bool:
 
 
 def _branched(trial: Trial) -> bool:
-    """Return whether a part of the right result, and not all of it, is one multiple of what goes through."""
+    """Return whether the right result is a multiple of what goes through where some argument is positive (negative).
+
+    That is so for ReLU, leaky ReLU, ELU and SELU: two branches, of which one is a straight line.
+    """
     value = _through(trial)
     if value is None or value.size < 4:
         return False
     with np.errstate(all="ignore"):
-        ratio = np.round(trial.expected / value, 9)
+        ratio = np.round(trial.expected / value, 9 if trial.operation else 5)
     ratios, counts = np.unique(ratio[np.isfinite(ratio)], return_counts=True)
-    return bool(counts.size and 0.1 * value.size < counts.max() < value.size and counts.max() > 1)
+    if not counts.size or not 1 < counts.max() < value.size:
+        return False
+    linear = np.isclose(ratio, ratios[counts.argmax()])
+    signs = [array > 0 for _, array in trial.arrays() if array.shape == value.shape]
+    return any((linear == sign).all() or (linear == ~sign).all() for sign in signs)
 
 
 def _branched_by(trial: Trial, name: str, other: str) -> bool:

@@ -69,6 +69,7 @@ def name_axes(trial: Trial, order: tuple[int, ...]) -> str:
 
 def axis_names(name: str, ndim: int) -> tuple[str, ...]:
     """Return what the axes of an array stand for."""
+    name = "w" if name.endswith("weight") else name
     if ndim == 4 and name == "w":
         return AXES["w"]
     if ndim == 3 and name == "cols":

@@ -1,9 +1,10 @@
 """Mistakes in a sum: some of the contributions are missing, or each one overwrites the last.
 
-Most results are linear in one of the arguments, a gradient in `dy` to begin with. So the contribution of one sample, one
-window or one kernel is what comes out if `dy` is zero everywhere else, and the right result is the sum of them all.
+Most results are linear in one of the arguments, a gradient in `dy` to begin with. So the contribution of one sample,
+one window or one kernel is what comes out if `dy` is zero everywhere else; the right result is the sum of them all.
 """
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -89,6 +90,12 @@ def smaller_batch(trial: Trial) -> Iterator[Reading]:
                 evidence={"samples": words},
                 fallback=True,
             )
+            yield Reading(
+                Kind.PARTIAL_BATCH,
+                f"of the samples only {words} {'is' if 'but' not in words else 'are'} computed, the rest is 0",
+                lambda t, chosen=chosen: _is_right_in_a_part(t, chosen) and not t.got[_others(t, chosen)].any(),
+                evidence={"samples": words},
+            )
 
 
 def _is_of_a_part(trial: Trial, chosen: slice) -> bool:
@@ -105,10 +112,17 @@ def _is_of_a_part(trial: Trial, chosen: slice) -> bool:
 
 def _is_right_in_a_part(trial: Trial, chosen: slice) -> bool:
     got, expected = trial.got, trial.expected
-    if got.shape != expected.shape or len(got) < 3:
+    if got.shape != expected.shape or got.ndim < 1 or len(got) < 2:
         return False
     right = [same(e, g, trial.tolerance) for e, g in zip(expected, got, strict=True)]
     return right == [i in np.arange(len(got))[chosen] for i in range(len(got))]
+
+
+def _others(trial: Trial, chosen: slice) -> np.ndarray:
+    """Return which samples were not chosen, as a mask."""
+    mask = np.ones(len(trial.got), dtype=bool)
+    mask[chosen] = False
+    return mask
 
 
 def overwritten(trial: Trial) -> Iterator[Reading]:
@@ -194,8 +208,26 @@ def _keeps_one(trial: Trial, grouping: Grouping) -> bool:
     for part in alone:
         if trial.matches(part):
             return False  # one and the same for all: then a part of the sum is missing
-    several = (np.abs(parts[1:]) > trial.tolerance * size).sum(axis=0) > 1
-    return bool(several.any())
+    contributes = np.abs(parts[1:]) > trial.tolerance * size
+    if not (contributes.sum(axis=0) > 1).any():
+        return False
+    lengths = [np.shape(trial.arguments[grouping.argument])[axis] for axis in grouping.axes]
+    return any(_keeps_the_last(agrees, contributes, order) for order in _orders(lengths))
+
+
+def _orders(lengths: list[int]) -> Iterator[np.ndarray]:
+    """Walk over the orders in which loops may come to the parts: forwards or backwards along each axis."""
+    numbers = np.arange(int(np.prod(lengths))).reshape(lengths)
+    for steps in itertools.product((1, -1), repeat=len(lengths)):
+        yield numbers[tuple(slice(None, None, step) for step in steps)].reshape(-1)
+
+
+def _keeps_the_last(agrees: np.ndarray, contributes: np.ndarray, order: np.ndarray) -> bool:
+    """Return whether each entry that parts contribute to agrees with the last of them in this order."""
+    contributes, agrees = contributes[order], agrees[order]
+    last = len(order) - 1 - contributes[::-1].argmax(axis=0)
+    kept = np.take_along_axis(agrees, last[None], axis=0)[0]
+    return bool(kept[contributes.any(axis=0)].all())
 
 
 def _is_mean(trial: Trial, grouping: Grouping) -> bool:

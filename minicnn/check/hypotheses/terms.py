@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from scipy.special import erf
+
+from minicnn.backend import special_functions
 
 from minicnn.check.hypotheses.naming import names_of_factor
+from minicnn.check.hypotheses.parts import Grouping, contributions
 from minicnn.check.kinds import Kind
 from minicnn.check.trial import Reading, Trial, largest
 
@@ -116,6 +118,40 @@ def statistics(trial: Trial) -> Iterator[Reading]:
         )
 
 
+def direct_ways(trial: Trial) -> Iterator[Reading]:
+    """Without a formula: is the way past everything missing, or the only one there, or that of each number to itself?"""
+    if trial.operation or np.shape(trial.arguments.get("dy")) != trial.expected.shape:
+        return
+    yield Reading(
+        Kind.MISSING_TERM,
+        "the direct way from the input to the output is missing: dy itself",
+        lambda t: t.matches(t.expected - t.arguments["dy"]),
+        hint=_HINT,
+    )
+    yield Reading(
+        Kind.MISSING_TERM,
+        "only the direct way from the input to the output is there: dy itself",
+        lambda t: t.matches(t.arguments["dy"]),
+        hint=_HINT,
+        fallback=True,
+    )
+    yield Reading(
+        Kind.MISSING_TERM,
+        "only the way from each number to its own output is there; the ways to the other outputs are missing",
+        _is_diagonal,
+        hint="Which outputs change when one input changes? The gradient is the sum over all of them.",
+    )
+
+
+def _is_diagonal(trial: Trial) -> bool:
+    dy = trial.arguments["dy"]
+    parts = contributions(trial, Grouping("dy", tuple(range(dy.ndim)), "number"))
+    if parts is None:
+        return False
+    own = np.array([part.reshape(-1)[place] for place, part in enumerate(parts[1:])])
+    return trial.matches(own.reshape(dy.shape))
+
+
 def _lacks(trial: Trial, chosen: tuple[str, ...]) -> bool:
     parts = _statistics(trial)
     if not parts or trial.got.shape != trial.expected.shape or not np.isfinite(trial.got).all():
@@ -216,7 +252,7 @@ def _loss_dlogits(a: Mapping[str, Any]) -> Terms:
 def _gelu(a: Mapping[str, Any]) -> Terms:
     x, dy = a["x"], a["dy"]
     density = np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
-    return {"Phi(x)": dy * 0.5 * (1 + erf(x / math.sqrt(2))), "x times phi(x)": dy * x * density}
+    return {"Phi(x)": dy * 0.5 * (1 + special_functions(x).erf(x / math.sqrt(2))), "x times phi(x)": dy * x * density}
 
 
 def _silu(a: Mapping[str, Any]) -> Terms:

@@ -26,6 +26,8 @@ def scale(trial: Trial) -> Iterator[Reading]:
     if factor is None or np.isclose(abs(factor), 1) or factor == 0:
         return
     for name, value in names_of_factor(trial, abs(factor)):
+        if trial.expected.size == 1 and name.removeprefix("1/").isdigit():
+            continue  # one number is always some multiple of another
         evidence = {"factor": factor, "name": name}
 
         def holds(t: Trial, name: str = name, negative: bool = factor < 0) -> bool:
@@ -56,6 +58,7 @@ def scale(trial: Trial) -> Iterator[Reading]:
         f"it is {constant} times what it should be",
         lambda t: t.matches(factor * _numbers(t.expected)),
         evidence={"factor": factor, "name": constant},
+        least=3 if trial.expected.size == 1 else 1,  # one number is always some multiple of another
     )
     yield Reading(
         Kind.SCALE,
@@ -80,7 +83,7 @@ def transposed(trial: Trial) -> Iterator[Reading]:
             )
     yield Reading(
         Kind.TRANSPOSED,
-        "the right numbers stand in the wrong places: a reshape or a transpose reads them in another order",
+        "the right numbers stand in the wrong places: a reshape or transpose reads them in wrong order",
         _holds_the_same_numbers,
         hint="A reshape never moves a number in memory: before it, the axes must already be in the order that you want.",
         fallback=True,
@@ -108,6 +111,7 @@ def flipped(trial: Trial) -> Iterator[Reading]:
 def shifted(trial: Trial) -> Iterator[Reading]:
     """The result lies some pixels beside where it should."""
     if trial.expected.ndim != 4:
+        yield from _rolled(trial)
         return
     for down, right in itertools.product(range(-2, 3), repeat=2):
         if (down, right) != (0, 0):
@@ -117,6 +121,18 @@ def shifted(trial: Trial) -> Iterator[Reading]:
                 lambda t, by=(down, right): _is_shifted(t, *by),
                 evidence={"down": down, "right": right},
             )
+
+
+def _rolled(trial: Trial) -> Iterator[Reading]:
+    for axis in range(1 if trial.expected.ndim > 1 else 0, trial.expected.ndim):
+        for by in (-2, -1, 1, 2):
+            if trial.expected.shape[axis] > 2:
+                yield Reading(
+                    Kind.SHIFTED,
+                    f"it is shifted by {abs(by)} along axis {axis}, {'forwards' if by > 0 else 'backwards'}",
+                    lambda t, by=by, axis=axis: axis < t.expected.ndim and t.matches(np.roll(t.expected, by, axis)),
+                    evidence={"axis": axis, "by": by},
+                )
 
 
 def other_sample(trial: Trial) -> Iterator[Reading]:
@@ -180,9 +196,10 @@ def _has_a_border(trial: Trial) -> bool:
 
 
 def _reads_windows_backwards(trial: Trial) -> bool:
-    n, k, l = trial.expected.shape
+    n, rows, windows = trial.expected.shape
     area = int(np.prod(trial.arguments["kernel"]))
-    return trial.matches(trial.expected.reshape(n, k // area, area, l)[:, :, ::-1].reshape(n, k, l))
+    split = trial.expected.reshape(n, rows // area, area, windows)
+    return trial.matches(split[:, :, ::-1].reshape(n, rows, windows))
 
 
 def factor_of(trial: Trial) -> float | None:
