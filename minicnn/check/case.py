@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.backend import slots, use_backend
+from minicnn.backend import Key, slots, use_backend
 from minicnn.backend.slots import Slot
+from minicnn.ops import random_normal
 
 PAIRS = ("kernel", "stride", "padding", "dilation", "pool_kernel", "pool_stride", "pool_padding")
 BATCHED = frozenset({"x", "dy", "y", "cols", "logits", "labels", "probabilities", "argmax", "mask"})
@@ -132,3 +133,8 @@ def _copy(value: Any) -> Any:
     if isinstance(value, list):
         return [_copy(item) for item in value]
     return value.copy() if isinstance(value, np.ndarray) else value
+
+
+def normal(number: int, stream: int, *shape: int) -> np.ndarray:
+    """Return normal random numbers, the same for each case's number and argument's stream."""
+    return random_normal(Key(2015, stream, number), shape=shape)

@@ -6,12 +6,14 @@ Where none explains all, those that explain most are named, with what they leave
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from minicnn.check.hypotheses import HYPOTHESES
+from minicnn.check.hypotheses import HYPOTHESES, Hypothesis
 from minicnn.check.kinds import Kind
 from minicnn.check.trial import Reading, Trial
 
+_CANNOT_BE_COMPUTED = (ValueError, IndexError, TypeError, KeyError, ArithmeticError)
+"""What a supposition raises that makes no sense for a result: it then explains nothing."""
 PROPOSERS = 4  # trials that readings are taken from, while none explains all
 
 
@@ -24,7 +26,7 @@ def diagnose(trials: Sequence[Trial], *, seconds: float = 2.0) -> list[tuple[Rea
     covers: dict[tuple[Kind, str], tuple[Reading, list[Trial]]] = {}
     for proposer in _spread(trials):
         for hypothesis in HYPOTHESES:
-            for reading in hypothesis(proposer):
+            for reading in _proposed(hypothesis, proposer):
                 if reading.key not in covers and _holds(reading, proposer):
                     explained = [t for t in trials if t is proposer or _holds(reading, t)]
                     if len(explained) >= reading.least:
@@ -37,11 +39,18 @@ def diagnose(trials: Sequence[Trial], *, seconds: float = 2.0) -> list[tuple[Rea
     return _most_specific(complete) if complete else _fewest(covers, trials)
 
 
+def _proposed(hypothesis: Hypothesis, trial: Trial) -> Iterator[Reading]:
+    try:
+        yield from hypothesis(trial)
+    except _CANNOT_BE_COMPUTED:
+        return
+
+
 def _holds(reading: Reading, trial: Trial) -> bool:
     try:
         return reading.holds(trial)
-    except (ValueError, IndexError, TypeError, KeyError, ArithmeticError):
-        return False  # a wrong value that cannot even be computed with explains nothing
+    except _CANNOT_BE_COMPUTED:
+        return False
 
 
 def _spread(trials: Sequence[Trial]) -> list[Trial]:

@@ -11,6 +11,15 @@ from minicnn.check.case import BATCHED, Case, forward_of, reference
 from minicnn.check.consequences import follows_from_others
 from minicnn.check.differences import slope
 from minicnn.check.doctor import diagnose
+from minicnn.check.findings import (
+    describe,
+    lost_digits,
+    non_finite,
+    only_in_single_precision,
+    tie,
+    values_differ,
+    wrong_shape,
+)
 from minicnn.check.hypotheses.naming import quantities
 from minicnn.check.kinds import Kind
 from minicnn.check.manners import manners, refusal, slowness
@@ -134,22 +143,22 @@ def _findings_for(
     wrong = [o for o in doubles if not is_right(o, name)]
     if not wrong:
         singles = [o for o in usable if o.single and not is_right(o, name)]
-        return ([_only_in_single(name, singles)] if singles else []), None
+        return ([only_in_single_precision(name, singles)] if singles else []), None
     ties = [o for o in wrong if o.case.tied]
     serious = [o for o in wrong if not o.case.tied]
     if not serious:
-        return [_tie(name, ties)], None
+        return [tie(name, ties)], None
     expected, got = (np.asarray(a) for a in (serious[0].examination.expected[name], serious[0].results[name]))
     if got.dtype.kind not in "fiub":
-        message = f"it is {_describe(serious[0].results[name])}; expected an array of shape {expected.shape}"
+        message = f"it is {describe(serious[0].results[name])}; expected an array of shape {expected.shape}"
         return [Finding(Kind.SHAPE, name, message, {}, Kind.SHAPE.hint)], None
     findings = []
     broken = [o for o in serious if not np.isfinite(np.asarray(o.results[name], dtype=float)).all()]
     if broken:
-        findings.append(_non_finite(name, broken))
+        findings.append(non_finite(name, broken))
     rest = [o for o in serious if o not in broken]
     if rest and all(_has_lost_digits(o, name) for o in rest):
-        findings.append(_lost_digits(name, rest))
+        findings.append(lost_digits(name, rest))
         rest = []
     shapes = [o for o in rest if np.shape(o.results[name]) != np.shape(o.examination.expected[name])]
     readings = _read(name, candidate, rest) if rest else []
@@ -157,12 +166,12 @@ def _findings_for(
     if rest:
         findings += ignored_arguments(name, candidate, [(o, o not in wrong) for o in doubles])
     if shapes:
-        findings.append(_shape(name, shapes))
+        findings.append(wrong_shape(name, shapes))
     if rest and forward_of(candidate.operation) is None:
         if not any(f.kind == Kind.FORWARD_DIFFERS for f in findings):
-            findings.append(_differs(name, rest, Kind.FORWARD_DIFFERS))
+            findings.append(values_differ(name, rest, Kind.FORWARD_DIFFERS))
     elif rest and not findings:
-        findings.append(_differs(name, rest, Kind.UNKNOWN))
+        findings.append(values_differ(name, rest, Kind.UNKNOWN))
     for finding in findings:
         finding.evidence.update(_worst_entry(name, candidate, serious))
     return findings, (expected, got)
@@ -291,63 +300,11 @@ def _by_differences(name: str, candidate: Candidate, seen: Observation, index: t
     def run() -> np.ndarray:
         return np.asarray(reference(forward, moved)[first])
 
-    y = run()
+    y, place = run(), int(np.ravel_multi_index(index, np.shape(args[name.removeprefix("d")])))
     dy = seen.case.args.get("dy", np.ones_like(y))
-    return slope(run, dy, args[name.removeprefix("d")][(*index, ...)], y).value
-
-
-def _differs(name: str, wrong: list[Observation], kind: Kind) -> Finding:
-    labels = [o.case.label for o in wrong]
-    what = "the values differ from the operation's" if kind is Kind.FORWARD_DIFFERS else "it is wrong"
-    message = f"{what} in these calls: {'; '.join(labels)}"
-    if kind is Kind.UNKNOWN:
-        message += ". None of the mistakes that are known fits"
-    return Finding(kind, name, message, {"seen_with": labels}, kind.hint)
-
-
-def _shape(name: str, wrong: list[Observation]) -> Finding:
-    seen = wrong[0]
-    expected, got = np.shape(seen.examination.expected[name]), np.shape(seen.results[name])
-    message = f"it has the shape {got}; expected {expected} ({seen.case.label})"
-    if got and int(np.prod(got)) == int(np.prod(expected)):
-        message += "; as many numbers, in another arrangement"
-    evidence = {"shape": got, "expected_shape": expected, "seen_with": [o.case.label for o in wrong]}
-    return Finding(Kind.SHAPE, name, message, evidence, Kind.SHAPE.hint)
-
-
-def _non_finite(name: str, wrong: list[Observation]) -> Finding:
-    count = int((~np.isfinite(np.asarray(wrong[0].results[name], dtype=float))).sum())
-    labels = [o.case.label for o in wrong]
-    message = f"it holds {count} NaN or infinity where finite numbers belong ({'; '.join(labels)})"
-    return Finding(Kind.NON_FINITE, name, message, {"seen_with": labels}, Kind.NON_FINITE.hint)
-
-
-def _tie(name: str, wrong: list[Observation]) -> Finding:
-    message = (
-        f"it differs only where maxima are equal or a number lies on a kink ({wrong[0].case.label}): "
-        "no mistake in the gradient, but the engine takes the first of equal maxima"
-    )
-    return Finding(Kind.TIES, name, message, {"seen_with": [o.case.label for o in wrong]}, Kind.TIES.hint, remark=True)
-
-
-def _only_in_single(name: str, wrong: list[Observation]) -> Finding:
-    got = np.asarray(wrong[0].results.get(name))
-    labels = [o.case.label for o in wrong]
-    if got.dtype.kind == "f" and not np.isfinite(got).all():
-        return _non_finite(name, wrong)
-    message = f"it is right in float64, but not in float32 ({'; '.join(labels)})"
-    return Finding(Kind.DTYPE, name, message, {"seen_with": labels}, Kind.DTYPE.hint)
+    return slope(run, dy, args[name.removeprefix("d")].reshape(-1)[place : place + 1].reshape(()), y).value
 
 
 def _has_lost_digits(seen: Observation, name: str) -> bool:
     expected, got = np.asarray(seen.examination.expected[name]), np.asarray(seen.results[name])
     return expected.dtype == np.float64 and same(expected, got.astype(np.float64), LOST_DIGITS)
-
-
-def _lost_digits(name: str, wrong: list[Observation]) -> Finding:
-    message = "it is right to some seven digits only: float64 numbers went through float32 on their way"
-    return Finding(Kind.DTYPE, name, message, {"seen_with": [o.case.label for o in wrong]}, Kind.DTYPE.hint)
-
-
-def _describe(value: Any) -> str:
-    return "None" if value is None else f"a {type(value).__name__}"

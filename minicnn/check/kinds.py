@@ -48,7 +48,7 @@ class Kind(enum.StrEnum):
 _HINTS = {
     Kind.RAISES: "Read the last line of the error first: it names your line. Print the shapes above it.",
     Kind.TOO_SLOW: "Is there a loop that never ends, or one over numbers where one over arrays would do?",
-    Kind.NONDETERMINISTIC: "What in your function is not decided by its arguments? Randomness has to come from the key.",
+    Kind.NONDETERMINISTIC: "What in your function is not decided by its arguments? Randomness must come from the key.",
     Kind.ZERO: "Is the array that you fill also the one that you return?",
     Kind.SIGN: "Follow the minus signs through your derivation: in which line does one get lost, or come in twice?",
     Kind.NOT_ACCUMULATED: "Which places receive several contributions? What does your line do with the earlier ones?",

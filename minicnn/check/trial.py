@@ -78,8 +78,10 @@ class Reading:
     kind : Kind
     message : str
         The mistake in words, the same for all trials.
-    holds : function (Trial) -> bool
+    test : function (Trial, *values) -> bool
         Whether it explains a wrong result to the last digit.
+    values : tuple
+        What the test needs to know besides the trial: the axes, the argument's name.
     hint : str
         Where to look, if there is more to say than for all mistakes of this kind.
     fallback : bool
@@ -94,7 +96,8 @@ class Reading:
 
     kind: Kind
     message: str
-    holds: Callable[[Trial], bool]
+    test: Callable[..., bool]
+    values: tuple[Any, ...] = ()
     hint: str = ""
     fallback: bool = False
     evidence: dict[str, Any] = field(default_factory=dict)
@@ -105,6 +108,10 @@ class Reading:
     def rank(self) -> float:
         """The place in the order of a report: the lower, the more specific."""
         return self.kind.rank if self.priority is None else self.priority
+
+    def holds(self, trial: Trial) -> bool:
+        """Return whether it explains a trial."""
+        return bool(self.test(trial, *self.values))
 
     @property
     def key(self) -> tuple[Kind, str]:

@@ -3,6 +3,7 @@
 Each reading puts a wrong value in the place of one argument, computes the right result for that, and compares.
 """
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -29,7 +30,8 @@ def flipped_argument(trial: Trial) -> Iterator[Reading]:
                     Kind.FLIPPED,
                     f"it is what comes out if {name} is turned {words}",
                     name,
-                    lambda v, axes=axes: np.flip(v, axes) if v.ndim == 4 else None,
+                    lambda v, axes: np.flip(v, axes) if v.ndim == 4 else None,
+                    values=(axes,),
                 )
 
 
@@ -48,7 +50,8 @@ def transposed_argument(trial: Trial) -> Iterator[Reading]:
                 Kind.TRANSPOSED,
                 f"it is what comes out if {name} has its axes {words} exchanged",
                 name,
-                lambda v, order=order: v.transpose(order) if v.ndim == len(order) else None,
+                lambda v, order: v.transpose(order) if v.ndim == len(order) else None,
+                values=(order,),
             )
             message = (
                 f"it is what comes out if {name} is read in another order of axes, by a reshape without a transpose"
@@ -57,14 +60,16 @@ def transposed_argument(trial: Trial) -> Iterator[Reading]:
                 Kind.TRANSPOSED,
                 message,
                 name,
-                lambda v, order=order: v.transpose(order).reshape(v.shape) if v.ndim == len(order) else None,
+                lambda v, order: v.transpose(order).reshape(v.shape) if v.ndim == len(order) else None,
+                values=(order,),
                 tag=f"{order}",
             )
             yield _reading(
                 Kind.TRANSPOSED,
                 f"it is what comes out if {name} is read in the order {words} first, by a reshape without a transpose",
                 name,
-                lambda v, order=order: _misread(v, order) if v.ndim == len(order) else None,
+                lambda v, order: _misread(v, order) if v.ndim == len(order) else None,
+                values=(order,),
                 tag=f"{order}",
             )
         if name == "cols":
@@ -88,7 +93,8 @@ def another_sample(trial: Trial) -> Iterator[Reading]:
                 Kind.WRONG_CACHE,
                 f"it is what comes out if {name} is that of {words}",
                 name,
-                lambda v, order=order: v[order(len(v))],
+                lambda v, order: v[order(len(v))],
+                values=(order,),
             )
 
 
@@ -100,7 +106,8 @@ def another_array(trial: Trial) -> Iterator[Reading]:
             yield Reading(
                 Kind.WRONG_CACHE,
                 f"it is what comes out if {other} is used in the place of {name}",
-                lambda t, a=name, b=other: t.matches(t.truth(**{a: t.arguments[b]})),
+                lambda t, a, b: t.matches(t.truth(**{a: t.arguments[b]})),
+                values=(name, other),
                 evidence={"argument": name, "instead": other},
                 fallback=True,
             )
@@ -111,7 +118,7 @@ def another_array(trial: Trial) -> Iterator[Reading]:
             Kind.WRONG_CACHE,
             "the derivative is written for the input x, but the argument is the output y",
             "y",
-            lambda y: np.asarray(forward.body(y)),  # type: ignore[union-attr]
+            lambda y: np.asarray(forward.body(y)),
         )
 
 
@@ -155,7 +162,8 @@ def changed_option(trial: Trial) -> Iterator[Reading]:
                 Kind.IGNORES_ARGUMENT,
                 f"{name} is ignored: it is what comes out for the default, {name}={default}",
                 name,
-                lambda v, default=default: (default, default) if isinstance(v, tuple) else default,
+                lambda v, default: (default, default) if isinstance(v, tuple) else default,
+                values=(default,),
                 priority=Kind.MISSING_TERM.rank - 0.5,
             )
         if name == "class_weights":
@@ -178,7 +186,7 @@ def changed_option(trial: Trial) -> Iterator[Reading]:
             yield _reading(Kind.TRANSPOSED, f"the two directions of {name} are exchanged", name, lambda v: (v[1], v[0]))
         if name == "step":
             for by, words in ((1, "one too high"), (-1, "one too low")):
-                yield _reading(Kind.SHIFTED, f"{name} is {words}", name, lambda v, by=by: max(v + by, 0))
+                yield _reading(Kind.SHIFTED, f"{name} is {words}", name, lambda v, by: max(v + by, 0), values=(by,))
         if isinstance(value, float) and 0 < value < 1 and name != "eps":
             yield _reading(
                 Kind.SCALE, f"1 - {name} stands where {name} belongs", name, lambda v: 1 - v, factor=f"(1 - {name})"
@@ -188,7 +196,8 @@ def changed_option(trial: Trial) -> Iterator[Reading]:
         yield Reading(
             Kind.FORWARD_DIFFERS,
             f"{one} and {other} are exchanged",
-            lambda t, a=one, b=other: t.matches(t.truth(**{a: t.arguments.get(b), b: t.arguments.get(a)})),
+            lambda t, a, b: t.matches(t.truth(**{a: t.arguments.get(b), b: t.arguments.get(a)})),
+            values=(one, other),
             hint=f"Which of the two, {one} or {other}, belongs to which formula?",
             evidence={"arguments": [one, other]},
             priority=Kind.SCALE.rank - 0.5,
@@ -199,12 +208,13 @@ def changed_option(trial: Trial) -> Iterator[Reading]:
                 yield Reading(
                     Kind.SHIFTED,
                     f"the numbers in {name} are read as if they were {words}",
-                    lambda t, name=name, by=by, count=count: (
+                    lambda t, name, by, count: (
                         t.matches(t.truth(**{name: (t.arguments[name].astype(np.int64) + by) % count(t)}))
                         or t.matches(
                             t.truth(**{name: np.clip(t.arguments[name].astype(np.int64) + by, 0, count(t) - 1)})
                         )
                     ),
+                    values=(name, by, count),
                     evidence={"argument": name, "by": by},
                 )
 
@@ -216,7 +226,8 @@ def unused_argument(trial: Trial) -> Iterator[Reading]:
             yield Reading(
                 Kind.IGNORES_ARGUMENT,
                 f"it does not depend on {name}{part}, but should",
-                lambda t, name=name, change=change: _is_unused(t, name, change),
+                _is_unused,
+                values=(name, change),
                 evidence={"argument": name},
                 hint=f"In which line of your function should {name}{part} appear?",
                 fallback=True,
@@ -244,7 +255,11 @@ def _changes(value: Any, number: int) -> Iterator[tuple[str, Change]]:
         yield "", lambda v: 0.75 * v
     elif isinstance(value, Key):
         for part in Key._fields:
-            yield f".{part}", lambda v, part=part: v._replace(**{part: getattr(v, part) + 1})
+            yield f".{part}", functools.partial(_counted_on, part=part)
+
+
+def _counted_on(key: Key, part: str) -> Key:
+    return key._replace(**{part: getattr(key, part) + 1})
 
 
 def _misread(v: np.ndarray, order: tuple[int, ...]) -> np.ndarray:
@@ -256,20 +271,21 @@ def _misread_columns() -> Iterator[Reading]:
     """Rows of the columns are (channel, kernel row, kernel column); take them in other orders."""
     for order in itertools.permutations(range(3)):
         if order != (0, 1, 2):
-
-            def holds(t: Trial, order: tuple[int, ...] = order) -> bool:
-                kernel = t.arguments["kernel"]
-                n, rows, windows = t.arguments["cols"].shape
-                split = t.arguments["cols"].reshape(n, rows // (kernel[0] * kernel[1]), *kernel, windows)
-                moved = _misread(split, (0, *(axis + 1 for axis in order), 4))
-                return t.matches(t.truth(cols=moved.reshape(n, rows, windows)))
-
             names = [("channel", "kernel row", "kernel column")[axis] for axis in order]
             yield Reading(
                 Kind.TRANSPOSED,
                 f"the rows of cols are read as {', '.join(names)}; they lie channel, kernel row, kernel column",
-                holds,
+                _is_from_misread_columns,
+                (order,),
             )
+
+
+def _is_from_misread_columns(trial: Trial, order: tuple[int, ...]) -> bool:
+    kernel = trial.arguments["kernel"]
+    n, rows, windows = trial.arguments["cols"].shape
+    split = trial.arguments["cols"].reshape(n, rows // (kernel[0] * kernel[1]), *kernel, windows)
+    moved = _misread(split, (0, *(axis + 1 for axis in order), 4))
+    return trial.matches(trial.truth(cols=moved.reshape(n, rows, windows)))
 
 
 def _down_the_columns(argmax: np.ndarray, kernel: tuple[int, int]) -> np.ndarray:
@@ -285,28 +301,35 @@ def _reading(
     kind: Kind,
     message: str,
     name: str,
-    change: Change,
+    change: Callable[..., Any],
     *,
+    values: tuple[Any, ...] = (),
     tag: str = "",
     fallback: bool = False,
     factor: str = "",
     priority: float | None = None,
 ) -> Reading:
-    """Read the result as the right one for a changed argument."""
-
-    def holds(trial: Trial) -> bool:
-        value = trial.arguments.get(name)
-        if value is None:
-            return False
-        changed = change(value)
-        if changed is None or np.shape(changed) != np.shape(value):
-            return False
-        return trial.matches(trial.truth(**{name: changed}))
-
+    """Read the result as the right one for an argument that was changed: `change(value, *values)`."""
     evidence = {"argument": name, **({"axes": tag} if tag else {}), **({"name": factor} if factor else {})}
-    return Reading(kind, message, holds, fallback=fallback, evidence=evidence, priority=priority)
+    return Reading(
+        kind,
+        message,
+        _comes_from_a_change,
+        (name, change, *values),
+        fallback=fallback,
+        evidence=evidence,
+        priority=priority,
+    )
+
+
+def _comes_from_a_change(trial: Trial, name: str, change: Callable[..., Any], *values: Any) -> bool:
+    value = trial.arguments.get(name)
+    changed = None if value is None else change(value, *values)
+    if changed is None or np.shape(changed) != np.shape(value):  # type: ignore[arg-type]
+        return False
+    return trial.matches(trial.truth(**{name: changed}))
 
 
 def _classes(trial: Trial) -> int:
     scores = trial.arguments.get("logits", trial.arguments.get("probabilities"))
-    return scores.shape[1]  # type: ignore[union-attr]
+    return scores.shape[1]

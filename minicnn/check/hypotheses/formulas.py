@@ -1,5 +1,6 @@
 """Wrong formulas that are met again and again, operation by operation: each is computed and compared."""
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -21,7 +22,8 @@ def formulas(trial: Trial) -> Iterator[Reading]:
             yield Reading(
                 kind,
                 message,
-                lambda t, formula=formula: t.matches(formula(t.arguments)),
+                lambda t, formula: t.matches(formula(t.arguments)),
+                values=(formula,),
                 priority=Kind.SCALE.rank - 0.5 if kind is Kind.FORWARD_DIFFERS else None,
             )
     if trial.operation in _PADDED:
@@ -171,7 +173,7 @@ _FORMULAS: list[tuple[str, str, Kind, str, Formula]] = [
         )
     ),
     *(
-        (name, result, kind, _INSIDE, lambda a, name=name: _mean_inside(a, name))
+        (name, result, kind, _INSIDE, functools.partial(_mean_inside, operation=name))
         for name, result, kind in (
             ("avg_pool2d_forward", "y", Kind.FORWARD_DIFFERS),
             ("avg_pool2d_backward", "dx", Kind.SCALE),

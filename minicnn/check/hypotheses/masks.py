@@ -14,6 +14,11 @@ from minicnn.check.trial import Reading, Trial, largest
 
 NOT_APPLIED = "the mask is not applied: numbers get through that were switched off"
 INVERTED = "the mask is inverted: what should get through is 0, and the other way round"
+_OTHER_Y: dict[str, Callable[[Trial], np.ndarray]] = {
+    NOT_APPLIED: lambda t: np.ones_like(t.arguments["y"]),
+    INVERTED: lambda t: (t.arguments["y"] <= 0).astype(t.arguments["y"].dtype),
+    "the mask is that of another array: it lets through where dy > 0": lambda t: t.arguments["dy"],
+}
 
 
 def masks(trial: Trial) -> Iterator[Reading]:
@@ -30,50 +35,47 @@ def masks(trial: Trial) -> Iterator[Reading]:
             yield Reading(
                 Kind.MASK,
                 f"the mask is that of another array: it lets through where {name} > 0",
-                lambda t, name=name: _has(t, name) and _of_another(t, t.arguments[name] > 0),
+                lambda t, name: _has(t, name) and _of_another(t, t.arguments[name] > 0),
+                values=(name,),
                 evidence={"argument": name},
             )
             if name != "dy":
                 yield Reading(
                     Kind.MASK,
                     "the two branches are exchanged: what belongs to positive numbers is done to negative ones",
-                    lambda t, name=name: _branched(t) and t.matches(t.truth(**{name: -t.arguments[name]})),
+                    lambda t, name: _branched(t) and t.matches(t.truth(**{name: -t.arguments[name]})),
+                    values=(name,),
                     evidence={"argument": name},
                 )
                 yield Reading(
                     Kind.MASK,
                     f"the branches are chosen by the sign of dy; {name} decides",
-                    lambda t, name=name: _branched_by(t, name, "dy"),
+                    lambda t, name: _branched_by(t, name, "dy"),
+                    values=(name,),
                     evidence={"argument": "dy"},
                 )
     if "relu" in trial.operation and "y" in trial.arguments:
-        yield _with_another_y(NOT_APPLIED, lambda t: np.ones_like(t.arguments["y"]))
-        yield _with_another_y(INVERTED, lambda t: (t.arguments["y"] <= 0).astype(t.arguments["y"].dtype))
-        yield _with_another_y(
-            "the mask is that of another array: it lets through where dy > 0", lambda t: t.arguments["dy"]
-        )
+        for message, other in _OTHER_Y.items():
+            yield Reading(Kind.MASK, message, _comes_from_another_y, (other,), evidence={"argument": "y"})
     elif "_relu_backward" in trial.operation:
-        yield _with_another_dy(NOT_APPLIED, lambda t: np.ones(t.arguments["dy"].shape))
+        yield Reading(Kind.MASK, NOT_APPLIED, _comes_from_another_mask, ("",))
         for name, value in trial.arrays():
             if value.shape == trial.arguments["dy"].shape:
                 message = f"the mask is that of another array: it lets through where {name} > 0"
-                yield _with_another_dy(message, lambda t, name=name: t.arguments[name] > 0)
+                yield Reading(Kind.MASK, message, _comes_from_another_mask, (name,))
 
 
-def _with_another_dy(message: str, mask: Callable[[Trial], np.ndarray]) -> Reading:
-    """Read it as the backward pass without ReLU, for a dy that was masked in another way."""
-
-    def holds(trial: Trial) -> bool:
-        operation = slots()[trial.operation.replace("_relu", "")]
-        given = {n: v for n, v in trial.arguments.items() if n in operation.signature.parameters}
-        results = operation.body(**{**given, "dy": trial.arguments["dy"] * mask(trial)})
-        return trial.matches(results[operation.returns.index(trial.result)])
-
-    return Reading(Kind.MASK, message, holds)
+def _comes_from_another_mask(trial: Trial, name: str) -> bool:
+    """Return whether it is the backward pass without ReLU, for a dy that another array masked (none: "")."""
+    operation = slots()[trial.operation.replace("_relu", "")]
+    given = {n: v for n, v in trial.arguments.items() if n in operation.signature.parameters}
+    mask = trial.arguments[name] > 0 if name else 1
+    results = operation.body(**{**given, "dy": trial.arguments["dy"] * mask})
+    return trial.matches(results[operation.returns.index(trial.result)])
 
 
-def _with_another_y(message: str, other: Callable[[Trial], np.ndarray]) -> Reading:
-    return Reading(Kind.MASK, message, lambda t: t.matches(t.truth(y=other(t))), evidence={"argument": "y"})
+def _comes_from_another_y(trial: Trial, other: Callable[[Trial], np.ndarray]) -> bool:
+    return trial.matches(trial.truth(y=other(trial)))
 
 
 def _is_complement(trial: Trial) -> bool:

@@ -40,17 +40,14 @@ def incomplete_sums(trial: Trial) -> Iterator[Reading]:
                 else (f"{words.removeprefix('all but ')} {grouping.what} does not count")
             )
 
-            def holds(t: Trial, grouping: Grouping = grouping, chosen: slice = chosen) -> bool:
-                parts = contributions(t, grouping)
-                return parts is not None and len(parts) > 2 and t.matches(parts[0] + parts[1:][chosen].sum(axis=0))
-
             evidence = {"argument": grouping.argument, "summed": words, "over": grouping.what}
-            yield Reading(kind, message, holds, evidence=evidence)
+            yield Reading(kind, message, _is_sum_of, (grouping, chosen), evidence=evidence)
             if words == "the last":
                 yield Reading(
                     Kind.NOT_ACCUMULATED,
                     f"of the {grouping.what}s only the last counts, as if `=` stood where `+=` is meant",
-                    holds,
+                    _is_sum_of,
+                    (grouping, chosen),
                     evidence=evidence,
                     priority=kind.rank + 0.5 if grouping.batch else None,
                 )
@@ -58,14 +55,16 @@ def incomplete_sums(trial: Trial) -> Iterator[Reading]:
             yield Reading(
                 Kind.NOT_SUMMED,
                 f"it is the mean over the {grouping.what}s that contribute, where their sum belongs",
-                lambda t, grouping=grouping: _is_mean(t, grouping),
+                _is_mean,
+                values=(grouping,),
                 evidence={"argument": grouping.argument, "over": grouping.what},
             )
         if grouping.batch:
             yield Reading(
                 Kind.NOT_SUMMED,
                 "only one sample counts",
-                lambda t, grouping=grouping: _is_one_part(t, grouping),
+                _is_one_part,
+                values=(grouping,),
                 evidence={"argument": grouping.argument, "over": grouping.what},
                 priority=Kind.NOT_SUMMED.rank + 0.6,
             )
@@ -79,21 +78,24 @@ def smaller_batch(trial: Trial) -> Iterator[Reading]:
             f"it is computed from {words.removeprefix('all ')} of the samples alone"
             if "but" not in words
             else f"it is computed from {words} of the samples",
-            lambda t, chosen=chosen: _is_of_a_part(t, chosen),
+            _is_of_a_part,
+            values=(chosen,),
             evidence={"samples": words},
         )
         if trial.result in trial.batched or trial.result.removeprefix("d") in (*trial.batched, "logits"):
             yield Reading(
                 Kind.PARTIAL_BATCH,
                 f"of the samples only {words} {'is' if 'but' not in words else 'are'} right",
-                lambda t, chosen=chosen: _is_right_in_a_part(t, chosen),
+                _is_right_in_a_part,
+                values=(chosen,),
                 evidence={"samples": words},
                 fallback=True,
             )
             yield Reading(
                 Kind.PARTIAL_BATCH,
                 f"of the samples only {words} {'is' if 'but' not in words else 'are'} computed, the rest is 0",
-                lambda t, chosen=chosen: _is_right_in_a_part(t, chosen) and not t.got[_others(t, chosen)].any(),
+                lambda t, chosen: _is_right_in_a_part(t, chosen) and not t.got[_others(t, chosen)].any(),
+                values=(chosen,),
                 evidence={"samples": words},
             )
 
@@ -132,7 +134,8 @@ def overwritten(trial: Trial) -> Iterator[Reading]:
             yield Reading(
                 Kind.NOT_ACCUMULATED,
                 f"where several {grouping.what}s contribute to one number, only one of them is left",
-                lambda t, grouping=grouping: _keeps_one(t, grouping),
+                _keeps_one,
+                values=(grouping,),
                 evidence={"argument": grouping.argument, "over": grouping.what},
             )
 
@@ -228,6 +231,11 @@ def _keeps_the_last(agrees: np.ndarray, contributes: np.ndarray, order: np.ndarr
     last = len(order) - 1 - contributes[::-1].argmax(axis=0)
     kept = np.take_along_axis(agrees, last[None], axis=0)[0]
     return bool(kept[contributes.any(axis=0)].all())
+
+
+def _is_sum_of(trial: Trial, grouping: Grouping, chosen: slice) -> bool:
+    parts = contributions(trial, grouping)
+    return parts is not None and len(parts) > 2 and trial.matches(parts[0] + parts[1:][chosen].sum(axis=0))
 
 
 def _is_mean(trial: Trial, grouping: Grouping) -> bool:

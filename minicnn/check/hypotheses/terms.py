@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from minicnn.backend import special_functions
-
 from minicnn.check.hypotheses.naming import names_of_factor
 from minicnn.check.hypotheses.parts import Grouping, contributions
 from minicnn.check.kinds import Kind
@@ -40,13 +39,15 @@ def terms(trial: Trial) -> Iterator[Reading]:
             yield Reading(
                 Kind.SCALE,
                 f"one term is {text} times what it should be: {name}",
-                lambda t, name=name, text=text: _is_scaled(t, name, text),
+                _is_scaled,
+                values=(name, text),
                 evidence={"factor": factor, "name": text},
             )
         yield Reading(
             Kind.SCALE,
             f"one term has the wrong factor: {name}",
-            lambda t, name=name: name in _wrong(t),
+            lambda t, name: name in _wrong(t),
+            values=(name,),
             evidence={"factor": factor, "name": f"{factor:.6g}"},
             fallback=True,
         )
@@ -113,14 +114,15 @@ def statistics(trial: Trial) -> Iterator[Reading]:
         yield Reading(
             Kind.MISSING_TERM,
             f"{names} {'is' if len(chosen) == 1 else 'are'} missing",
-            lambda t, chosen=chosen: _lacks(t, chosen),
+            _lacks,
+            values=(chosen,),
             hint=_HINT,
         )
 
 
 def direct_ways(trial: Trial) -> Iterator[Reading]:
-    """Without a formula: is the way past everything missing, or the only one there, or that of each number to itself?"""
-    if trial.operation or np.shape(trial.arguments.get("dy")) != trial.expected.shape:
+    """Without a formula: is the way past everything missing, or the only one, or that of each number to itself?"""
+    if trial.operation or trial.arguments["dy"].shape != trial.expected.shape:
         return
     yield Reading(
         Kind.MISSING_TERM,
@@ -300,7 +302,7 @@ def _adam_v(a: Mapping[str, Any]) -> Terms:
 
 def _adam_w(a: Mapping[str, Any]) -> Terms:
     m, v = sum(_adam_m(a).values()), sum(_adam_v(a).values())
-    m_hat, v_hat = m / (1 - a["beta1"] ** a["step"]), v / (1 - a["beta2"] ** a["step"])  # type: ignore[operator]
+    m_hat, v_hat = m / (1 - a["beta1"] ** a["step"]), v / (1 - a["beta2"] ** a["step"])
     return {"the old w": a["w"], "the step": -a["lr"] * m_hat / (np.sqrt(v_hat) + a["eps"])}
 
 

@@ -29,29 +29,27 @@ def scale(trial: Trial) -> Iterator[Reading]:
         if trial.expected.size == 1 and name.removeprefix("1/").isdigit():
             continue  # one number is always some multiple of another
         evidence = {"factor": factor, "name": name}
-
-        def holds(t: Trial, name: str = name, negative: bool = factor < 0) -> bool:
-            value = _value_of(t, name)
-            return value is not None and t.matches((-value if negative else value) * _numbers(t.expected))
-
+        values = (name, factor < 0)
         if _is_pure_sum(trial) and value < 1:
             yield Reading(
                 Kind.NOT_SUMMED,
                 f"it is {name} of what it should be: a mean where a sum belongs",
-                lambda t, holds=holds: _is_pure_sum(t) and holds(t),
+                lambda t, *values: _is_pure_sum(t) and _is_multiple(t, *values),
+                values,
                 evidence=evidence,
             )
-        yield Reading(Kind.SCALE, f"it is {name} times what it should be", holds, evidence=evidence)
-        if value < 1 and "batch" not in trial.result and _without_batch(trial):
+        yield Reading(Kind.SCALE, f"it is {name} times what it should be", _is_multiple, values, evidence=evidence)
+        if value < 1 and _without_batch(trial):
             yield Reading(
                 Kind.NOT_SUMMED,
                 f"it is {name} of the sum: as if a mean were taken",
-                holds,
+                _is_multiple,
+                values,
                 evidence=evidence,
                 priority=Kind.SCALE.rank + 0.5,
             )
         if factor < 0:
-            yield Reading(Kind.SIGN, "the sign is wrong, and so is the size", holds)
+            yield Reading(Kind.SIGN, "the sign is wrong, and so is the size", _is_multiple, values)
     constant = f"{factor:.6g}"
     yield Reading(
         Kind.SCALE,
@@ -78,14 +76,15 @@ def transposed(trial: Trial) -> Iterator[Reading]:
             yield Reading(
                 Kind.TRANSPOSED,
                 f"axes are exchanged: {name_axes(trial, order)}",
-                lambda t, order=order: t.expected.ndim == len(order) and t.matches(t.expected.transpose(order)),
+                lambda t, order: t.expected.ndim == len(order) and t.matches(t.expected.transpose(order)),
+                values=(order,),
                 evidence={"axes": order},
             )
     yield Reading(
         Kind.TRANSPOSED,
         "the right numbers stand in the wrong places: a reshape or transpose reads them in wrong order",
         _holds_the_same_numbers,
-        hint="A reshape never moves a number in memory: before it, the axes must already be in the order that you want.",
+        hint="A reshape never moves a number in memory: before it, the axes must be in the order that you want.",
         fallback=True,
     )
 
@@ -103,7 +102,8 @@ def flipped(trial: Trial) -> Iterator[Reading]:
         yield Reading(
             Kind.FLIPPED,
             f"it is flipped {words}",
-            lambda t, axes=axes: t.expected.ndim == 4 and t.matches(np.flip(t.expected, axes)),
+            lambda t, axes: t.expected.ndim == 4 and t.matches(np.flip(t.expected, axes)),
+            values=(axes,),
             evidence={"axes": axes},
         )
 
@@ -118,7 +118,8 @@ def shifted(trial: Trial) -> Iterator[Reading]:
             yield Reading(
                 Kind.SHIFTED,
                 f"it is shifted by {_pixels(down, right)}",
-                lambda t, by=(down, right): _is_shifted(t, *by),
+                lambda t, by: _is_shifted(t, *by),
+                values=((down, right),),
                 evidence={"down": down, "right": right},
             )
 
@@ -130,7 +131,8 @@ def _rolled(trial: Trial) -> Iterator[Reading]:
                 yield Reading(
                     Kind.SHIFTED,
                     f"it is shifted by {abs(by)} along axis {axis}, {'forwards' if by > 0 else 'backwards'}",
-                    lambda t, by=by, axis=axis: axis < t.expected.ndim and t.matches(np.roll(t.expected, by, axis)),
+                    lambda t, by, axis: axis < t.expected.ndim and t.matches(np.roll(t.expected, by, axis)),
+                    values=(by, axis),
                     evidence={"axis": axis, "by": by},
                 )
 
@@ -143,7 +145,8 @@ def other_sample(trial: Trial) -> Iterator[Reading]:
         yield Reading(
             Kind.WRONG_CACHE,
             f"it is the result of {words}",
-            lambda t, order=order: len(t.expected) > 1 and t.matches(t.expected[order(len(t.expected))]),
+            lambda t, order: len(t.expected) > 1 and t.matches(t.expected[order(len(t.expected))]),
+            values=(order,),
         )
 
 
@@ -168,9 +171,10 @@ def unsummed(trial: Trial) -> Iterator[Reading]:
             yield Reading(
                 Kind.NOT_SUMMED,
                 f"it is not {words} over all axes: {more} of them {'is' if more == 1 else 'are'} left over",
-                lambda t, axes=axes, reduce=reduce: (
+                lambda t, axes, reduce: (
                     t.got.ndim == t.expected.ndim + len(axes) and t.is_right(reduce(t.got, axis=axes))
                 ),
+                values=(axes, reduce),
                 evidence={"axes": axes},
             )
 
@@ -219,8 +223,9 @@ def _numbers(a: np.ndarray) -> np.ndarray:
     return a if a.dtype.kind == "f" else a.astype(np.float64)
 
 
-def _value_of(trial: Trial, name: str) -> float | None:
-    return dict(names_of_factor(trial, None)).get(name)
+def _is_multiple(trial: Trial, name: str, negative: bool) -> bool:
+    value = dict(names_of_factor(trial, None)).get(name)
+    return value is not None and trial.matches((-value if negative else value) * _numbers(trial.expected))
 
 
 def _is_pure_sum(trial: Trial) -> bool:
