@@ -1,4 +1,4 @@
-"""The command line: `minicnn train` and `minicnn info`."""
+"""The command line: `minicnn train`, `check`, `grade` and `info`."""
 
 import argparse
 import json
@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 import minicnn as mc
 from minicnn.backend import backend_problem, device_description, installed_wheels, on_gpu
 from minicnn.backend.backends import BACKENDS
+from minicnn.check.command import add_parser as add_check_parser
 from minicnn.errors import CheckpointError, MinicnnError, whole_number
+from minicnn.grade.command import add_parser as add_grade_parser
 
 if TYPE_CHECKING:
     from minicnn.data import Splits
@@ -77,6 +79,8 @@ def _parser() -> argparse.ArgumentParser:
     folder.add_argument("--out", metavar="DIR", help="folder for the results (default: a new one under runs/)")
     folder.add_argument("--resume", metavar="DIR", help="go on with the run in this folder")
 
+    add_check_parser(commands)
+    add_grade_parser(commands)
     info = commands.add_parser(
         "info", help="show versions and which backends can run", description=info_command.__doc__
     )

@@ -15,12 +15,13 @@ def plot_comparisons(report: "Report") -> "Figure":
     from matplotlib.figure import Figure
 
     rows = report.comparisons
-    figure = Figure(figsize=(9, 0.8 + 2.7 * max(len(rows), 1)), layout="constrained")
-    figure.suptitle(f"{report.check} of {report.subject}")
+    heights = [min(max(len(_mosaic(expected)), 3), 16) for expected, _ in rows.values()]
+    figure = Figure(figsize=(9, 1.2 + 0.9 * len(rows) + 0.15 * sum(heights)), layout="constrained")
+    figure.suptitle(f"{report.check} of {report.subject}; of images, a row is a sample and a column a channel")
     if not rows:
         figure.text(0.5, 0.5, "nothing is wrong" if report.ok else "there is nothing to compare", ha="center")
         return figure
-    axes = figure.subplots(len(rows), 3, squeeze=False)
+    axes = figure.subplots(len(rows), 3, squeeze=False, height_ratios=heights)
     for line, (name, (expected, got)) in zip(axes, rows.items(), strict=True):
         same_shape = expected.shape == got.shape
         images = [_mosaic(expected), _mosaic(got)]

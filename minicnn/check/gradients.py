@@ -201,7 +201,7 @@ def _wrong_gradient(check: TensorCheck, trial: Trial | None, fewer: Trial | None
         findings.append(Finding(Kind.WRONG_CACHE, check.name, message, dict(evidence), Kind.WRONG_CACHE.hint))
     trials = [t for t in (trial, fewer) if t is not None and not t.is_right(t.got)]
     for reading, _ in diagnose(trials, seconds=SECONDS) if trials else []:
-        message = f"{reading.message}: {numbers}"
+        message = f"{reading.message}: {numbers}" if not findings else reading.message
         own = {**reading.evidence, **evidence, "rank": reading.rank}
         findings.append(Finding(reading.kind, check.name, message, own, reading.hint or reading.kind.hint))
     if not findings:

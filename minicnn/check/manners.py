@@ -32,10 +32,13 @@ def refusal(candidate: Candidate, seen: Sequence[Observation]) -> tuple[list[Fin
         evidence = {"seen_with": [o.case.label], "line": o.outcome.line}
         message, hint = f"{error} ({o.case.label})", kind.hint
         if o.outcome.unwritten:
+            evidence["unwritten"] = True
             message, hint = "it is not written yet", "Begin with the smallest case: one image, one channel, stride 1."
         elif o.outcome.line:
             message = f"{error}, in {o.outcome.line} ({o.case.label})"
         optional = o.case.optional and not o.outcome.timed_out
+        if optional and any(f.evidence["line"] == o.outcome.line != "" for f in findings.values()):
+            continue  # the same line fails in usual calls, too
         if optional:
             message = f"{message}; the operation can do this too"
         findings[key] = Finding(kind, "call", message, evidence, hint, remark=optional)

@@ -118,22 +118,36 @@ class Report:
 
     __repr__ = __str__
 
+    @property
+    def unwritten(self) -> bool:
+        """Whether the function says itself that it is not written yet (NotImplementedError)."""
+        return any(finding.evidence.get("unwritten") for finding in self.findings)
+
+    @property
+    def verdict(self) -> str:
+        """The result in a word or two."""
+        if self.unwritten:
+            return "NOT WRITTEN YET"
+        return "ok" if self.ok else "UNDECIDED" if self.undecided else "FAILED"
+
     def text(self, *, color: bool = False) -> str:
         """Return the report as a person reads it, in colour for a terminal."""
         paint = _paint if color else lambda text, _: text
-        verdict = "ok" if self.ok else "UNDECIDED" if self.undecided else "FAILED"
-        shade = {"ok": "green", "UNDECIDED": "yellow", "FAILED": "red"}[verdict]
-        lines = [f"{self.check} of {self.subject}: {paint(verdict, shade)}"]
+        lines = [f"{self.check} of {self.subject}: {paint(self.verdict, _SHADES[self.verdict])}"]
         if self.tensors:
             lines += _table([_TITLES, *map(_row, self.tensors)])
-        for name, (right, tried) in self.tallies.items():
+        for name, (right, tried) in self.tallies.items() if not self.unwritten else ():
             mark = paint("right", "green") if right == tried else paint("wrong", "red")
-            lines.append(f"  {name:<13} {mark}: {right} of {tried} calls as they should be")
-        for finding in self.findings:
-            kind = paint(str(finding.kind), "yellow" if finding.remark else "red")
-            lines += _wrapped(f"* {finding.where}: [{kind}] {finding.message}")
-            if finding.hint and not finding.remark:
-                lines += _wrapped(paint("  > " + finding.hint, "dim"), more="    ")
+            count = f"in all {tried}" if right in (0, tried) else f"in {tried - right} of {tried}"
+            lines.append(f"  {name:<13} {mark} {count} calls")
+        for where in dict.fromkeys(finding.where for finding in self.findings):
+            first, *others = [finding for finding in self.findings if finding.where == where]
+            lines += _wrapped(f"* {where}: [{paint(str(first.kind), _shade(first))}] {first.message}")
+            lines += _wrapped(_numbers(first), "    ")
+            if first.hint and not first.remark:
+                lines += _wrapped(paint("> " + first.hint, "dim"), "    ")
+            for finding in others:
+                lines += _wrapped(f"also: [{paint(str(finding.kind), _shade(finding))}] {finding.message}", "    ")
         lines += [line for note in self.notes for line in _wrapped(f"- {note}")]
         return "\n".join(lines)
 
@@ -158,6 +172,7 @@ class Report:
 
 
 _TITLES = ("tensor", "shape", "compared", "on kinks", "worst entry", "backward", "differences", "relative error")
+_SHADES = {"ok": "green", "FAILED": "red", "UNDECIDED": "yellow", "NOT WRITTEN YET": "yellow"}
 _COLORS = {"red": "31", "green": "32", "yellow": "33", "dim": "2"}
 
 
@@ -182,8 +197,28 @@ def _table(rows: list[tuple[str, ...]]) -> list[str]:
     return ["  " + "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
-def _wrapped(text: str, more: str = "  ") -> list[str]:
-    return textwrap.wrap(text, WIDTH, subsequent_indent=more, break_long_words=False, break_on_hyphens=False)
+def _numbers(finding: Finding) -> str:
+    """Write out the entry that is furthest off, and the calls in which it is wrong, if the evidence holds them."""
+    seen = finding.evidence
+    if "entries" not in seen:
+        return ""
+    measured = f", measured by differences {seen['differences']:.6g}" if "differences" in seen else ""
+    entry = f"{finding.where}{list(seen['index'])}" if seen["index"] else finding.where
+    return (
+        f"{entry} is {seen['got']:.6g}, expected {seen['expected']:.6g}{measured}; "
+        f"wrong in {seen['wrong']} of {seen['entries']} entries ({seen['case']})"
+    )
+
+
+def _shade(finding: Finding) -> str:
+    return "yellow" if finding.remark else "red"
+
+
+def _wrapped(text: str, indent: str = "") -> list[str]:
+    more = indent + "  "
+    return textwrap.wrap(
+        text, WIDTH, initial_indent=indent, subsequent_indent=more, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def _paint(text: str, color: str) -> str:

@@ -119,9 +119,3 @@ def a_mask_of_a_fixed_seed(dy, mask, *, p):
 def divides_the_mask(dy, mask, *, p):
     """Scales the mask first: booleans times a number are float64."""
     return dy * (mask * dropout_scale(p))
-
-
-@mistake("dropout_backward", "raises", where="dx")
-def has_no_answer_for_p_one(dy, mask, *, p):
-    """Divides by 1 - p, also where that is 0."""
-    return dy * mask * (1 / (1 - p))

@@ -1,0 +1,4 @@
+"""The file never ends."""
+
+while True:
+    pass

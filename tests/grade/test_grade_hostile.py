@@ -1,0 +1,149 @@
+"""Files that mean harm, or do it: none gets marks, hangs the grader, or breaks it."""
+
+import os
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from grading import HOSTILE, IMPATIENT, grade_text
+
+from minicnn import ops
+from minicnn.grade import score
+
+SAID = {
+    "abort": "crashed (SIGABRT)",
+    "close_everything": "ended the Python process",
+    "connect": "nobody can be reached",
+    "endless_loop": "still running",
+    "endless_loop_on_loading": "still running",
+    "exit_now": "ended the Python process (exit status 0)",
+    "exit_on_loading": "ended the Python process (exit status 0)",
+    "flood": "File too large",
+    "foreign_functions": "no foreign function can be called",
+    "forge_answers": "an answer to another question",
+    "huge_promises": "is too large",
+    "huge_result": "MemoryError",
+    "import_reference": "the reference is not to be found",
+    "kill_grader": "nobody can be killed",
+    "memory_bomb": "MemoryError",
+    "open_files": "Too many open files",
+    "patch_minicnn": "ProtocolError",
+    "patch_numpy": "the result is of no use",
+    "raise_limits": "the limits stay",
+    "read_files_of_the_machine": "nothing can be read",
+    "read_grader": "no file of the grader can be read",
+    "search_memory": "the reference is not in memory",
+    "sleep": "still running",
+    "stack_overflow": "crashed (SIGSEGV)",
+    "start_processes": "no process can be started",
+    "strange_error": "Strange",
+    "strange_results": "the result is of no use",
+    "strange_signature": "still running",
+    "system_exit": "SystemExit",
+    "torch_solution": "torch: only the standard library, NumPy and Numba may be used",
+    "write_files": "files were written",
+}
+"""What the student is told, in words that show that it failed for the right reason."""
+SECONDS = 12  # three parts' time, and some more for a busy machine
+
+
+def test_every_hostile_file_is_listed():
+    assert sorted(SAID) == sorted(path.stem for path in HOSTILE.glob("*.py"))
+
+
+@pytest.mark.parametrize("name", sorted(SAID))
+def test_a_hostile_file_gets_no_marks_and_does_no_harm(name, capfd):
+    folders, begun = _folders(), time.monotonic()
+    grade = score(HOSTILE / f"{name}.py", assignment="a03_convolution_by_loops", limits=IMPATIENT)
+    assert time.monotonic() - begun < SECONDS
+    assert grade.score == 0
+    assert SAID[name] in grade.parts[0].findings[0].message
+    assert "could not judge" not in str(grade)
+    assert len(str(grade)) < 10_000
+    assert _folders() == folders
+    assert capfd.readouterr() == ("", "")
+    assert not Path("/tmp/from-a-student.txt").exists()
+
+
+def test_a_hostile_file_changes_nothing_here(tmp_path):
+    for name in ("patch_numpy", "patch_minicnn"):
+        score(HOSTILE / f"{name}.py", assignment="a03_convolution_by_loops", limits=IMPATIENT)
+    assert not np.allclose(1.0, 2.0)
+    assert ops.conv2d_forward.body.__module__ == "minicnn.ops.conv"
+
+
+def test_a_hostile_function_costs_its_own_part_alone(tmp_path):
+    text = """
+import os
+
+
+def linear_forward(x, w, b):
+    os.abort()
+
+
+def linear_backward(dy, x, w):
+    return dy @ w, dy.T @ x, dy.sum(axis=0)
+
+
+def softmax_cross_entropy_forward(logits, labels):
+    while True:
+        pass
+"""
+    grade = grade_text(tmp_path, text, assignment="a02_linear_softmax", limits=IMPATIENT)
+    assert [part.points for part in grade.parts] == [0, 30, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"def f(:\n", "SyntaxError"),
+        (b"x = 'caf\xe9'\n", "not text in UTF-8"),
+        (b"x = 1\0\n", "null bytes"),
+        (b"#" * 2**21, "larger than"),
+        (b"(" * 100_000, "cannot be loaded"),
+        (b"from .other import helper\n", "other files are not there"),
+        (b"import helper\n", "only the standard library"),
+        (b"raise KeyboardInterrupt\n", "KeyboardInterrupt"),
+    ],
+)
+def test_a_file_that_cannot_be_loaded(content, said, tmp_path):
+    path = tmp_path / "answer.py"
+    path.write_bytes(content)
+    grade = score(path, assignment="a03_convolution_by_loops", limits=IMPATIENT)
+    assert grade.score == 0
+    assert said in str(grade)
+
+
+def test_every_part_has_its_own_time_and_all_of_them_end(tmp_path):
+    text = "\n".join(
+        f"def {name}(*args, **options):\n    while True:\n        pass\n"
+        for name in ("max_pool2d_forward", "max_pool2d_backward", "avg_pool2d_forward", "avg_pool2d_backward")
+    )
+    begun = time.monotonic()
+    grade = grade_text(tmp_path, text, assignment="a06_pooling", limits=IMPATIENT)
+    assert time.monotonic() - begun < 5 * IMPATIENT.part
+    assert [[str(f.kind) for f in part.findings] for part in grade.parts[:4]] == [["too-slow"]] * 4
+
+
+def test_no_process_is_left_behind(monkeypatch):
+    from minicnn.grade import worker
+
+    processes = []
+
+    class Watched(worker.Worker):
+        def __init__(self, *args):
+            super().__init__(*args)
+            processes.append(self.process.pid)
+
+    monkeypatch.setattr("minicnn.grade.remote.Worker", Watched)
+    score(HOSTILE / "endless_loop.py", assignment="a03_convolution_by_loops", limits=IMPATIENT)
+    assert processes
+    for pid in processes:
+        with pytest.raises(ProcessLookupError):
+            os.killpg(pid, 0)
+
+
+def _folders():
+    return sorted(Path(tempfile.gettempdir()).glob("minicnn-grade-*"))
