@@ -2,7 +2,8 @@
 
 The examiner in `minicnn.check` has to name every mistake in MISTAKES by its kind, and to find nothing in CORRECT.
 Each function is written as its author would write it, with the keywords that its author thought of; a docstring says
-what went wrong. One module a family of operations; correct implementations stand in modules of their own.
+what went wrong. One module a family of operations, one for layers; correct implementations stand in modules of their
+own.
 """
 
 from mistakes import (
@@ -11,9 +12,11 @@ from mistakes import (
     conv_backward,
     conv_forward,
     correct_images,
+    correct_layers,
     correct_vectors,
     dropout,
     fused,
+    layers,
     linear,
     loss,
     norm,
@@ -21,12 +24,25 @@ from mistakes import (
     pool_max,
     update,
 )
-from mistakes.registry import CORRECT, MISTAKES, Correct, Mistake, correct, mistake
+from mistakes.registry import (
+    CORRECT,
+    LAYER_CORRECT,
+    LAYER_MISTAKES,
+    MISTAKES,
+    Correct,
+    LayerCase,
+    Mistake,
+    correct,
+    mistake,
+)
 
 __all__ = [
     "CORRECT",
+    "LAYER_CORRECT",
+    "LAYER_MISTAKES",
     "MISTAKES",
     "Correct",
+    "LayerCase",
     "Mistake",
     "activation",
     "columns",
@@ -34,9 +50,11 @@ __all__ = [
     "conv_forward",
     "correct",
     "correct_images",
+    "correct_layers",
     "correct_vectors",
     "dropout",
     "fused",
+    "layers",
     "linear",
     "loss",
     "mistake",
