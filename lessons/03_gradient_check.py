@@ -111,11 +111,11 @@ with mc.plug(conv2d_backward=forgetful_backward):
     report = mc.gradcheck(nn.Conv2d(2, 3, kernel_size=3, stride=2, padding=1), images)
 print(report)
 assert not report.ok
-assert [finding.where for finding in report.findings] == ["bias"]
+assert {finding.where for finding in report.findings} == {"bias"}
 
 # %% [markdown]
-# Only `bias` fails, and the message says where and by how much. Check at a stride of 2 and on rectangles: a mistake
-# that only shows there is easily missed on squares with stride 1.
+# Only `bias` fails, and the report says where, by how much, and what kind of mistake it is: lesson 4 is about those.
+# Check at a stride of 2 and on rectangles: a mistake that only shows there is easily missed on squares with stride 1.
 #
 # ## Kinks
 #

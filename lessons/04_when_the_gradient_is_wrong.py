@@ -54,7 +54,7 @@ def conv2d_backward(dy, x, w, *, stride=1, padding=0):
 report = examine("conv2d_backward", conv2d_backward)
 print(report)
 assert [finding.kind for finding in report.findings if finding.where == "dx"] == ["not-accumulated"]
-assert [finding.kind for finding in report.findings if finding.where == "db"][0] == "not-summed"
+assert next(finding.kind for finding in report.findings if finding.where == "db") == "not-summed"
 
 # %% [markdown]
 # How to read it:

@@ -6,7 +6,7 @@ one window or one kernel is what comes out if `dy` is zero everywhere else; the 
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -208,9 +208,10 @@ def _keeps_one(trial: Trial, grouping: Grouping) -> bool:
     agrees = np.abs(alone - trial.got) <= trial.tolerance * size
     if not agrees.any(axis=0).all() or not trial.got.any():
         return False
-    for part in alone:
-        if trial.matches(part):
-            return False  # one and the same for all: then a part of the sum is missing
+    if _is_one_part(trial, grouping) or (
+        len(grouping.axes) == 3 and _is_one_part(trial, replace(grouping, axes=grouping.axes[1:]))
+    ):
+        return False  # one and the same for all: then a part of the sum is missing
     contributes = np.abs(parts[1:]) > trial.tolerance * size
     if not (contributes.sum(axis=0) > 1).any():
         return False
