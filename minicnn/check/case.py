@@ -30,6 +30,8 @@ class Case:
         Whether a candidate may refuse it: shapes beyond the usual ones.
     tied : bool
         Whether it holds equal maxima or numbers on a kink.
+    edge : bool
+        Whether it lies on the edge of what is asked for, so that a wrong result is only worth knowing.
     """
 
     label: str
@@ -37,6 +39,7 @@ class Case:
     options: dict[str, Any] = field(default_factory=dict)
     optional: bool = False
     tied: bool = False
+    edge: bool = False
 
     @property
     def everything(self) -> dict[str, Any]:

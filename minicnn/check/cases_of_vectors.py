@@ -90,6 +90,7 @@ def dropout_cases() -> Iterator[Case]:
         ]
     ):
         yield Case(label, {"x": normal(number, 15, *shape)}, {"p": p, "key": Key(5, number, 1 + number)})
+    yield Case("p 1", {"x": normal(7, 15, 3, 4)}, {"p": 1.0, "key": Key(5, 7, 8)}, optional=True, edge=True)
 
 
 def loss_cases() -> Iterator[Case]:

@@ -12,6 +12,7 @@ from minicnn.check.consequences import follows_from_others
 from minicnn.check.differences import slope
 from minicnn.check.doctor import diagnose
 from minicnn.check.findings import (
+    at_the_edge,
     describe,
     lost_digits,
     non_finite,
@@ -24,7 +25,7 @@ from minicnn.check.hypotheses.naming import quantities
 from minicnn.check.kinds import Kind
 from minicnn.check.manners import manners, refusal, slowness
 from minicnn.check.observe import Candidate, Observation, observations, refused, settle_form
-from minicnn.check.patterns import ignored_arguments
+from minicnn.check.patterns import ignored_arguments, only_squares
 from minicnn.check.report import Finding, Report, Tally
 from minicnn.check.running import name_of
 from minicnn.check.trial import Trial, same
@@ -145,7 +146,10 @@ def _findings_for(
         singles = [o for o in usable if o.single and not is_right(o, name)]
         return ([only_in_single_precision(name, singles)] if singles else []), None
     ties = [o for o in wrong if o.case.tied]
-    serious = [o for o in wrong if not o.case.tied]
+    edges = [o for o in wrong if o.case.edge]
+    serious = [o for o in wrong if not (o.case.tied or o.case.edge)]
+    if edges and not serious:
+        return [at_the_edge(name, edges)], None
     if not serious:
         return [tie(name, ties)], None
     expected, got = (np.asarray(a) for a in (serious[0].examination.expected[name], serious[0].results[name]))
@@ -157,14 +161,16 @@ def _findings_for(
     if broken:
         findings.append(non_finite(name, broken))
     rest = [o for o in serious if o not in broken]
-    if rest and all(_has_lost_digits(o, name) for o in rest):
+    if rest and 2 * len(rest) >= len(doubles) and all(_has_lost_digits(o, name) for o in rest):
         findings.append(lost_digits(name, rest))
         rest = []
     shapes = [o for o in rest if np.shape(o.results[name]) != np.shape(o.examination.expected[name])]
     readings = _read(name, candidate, rest) if rest else []
     findings += readings
     if rest:
-        findings += ignored_arguments(name, candidate, [(o, o not in wrong) for o in doubles])
+        verdicts = [(o, o not in wrong) for o in doubles]
+        findings += ignored_arguments(name, candidate, verdicts)
+        findings += [] if findings else only_squares(name, verdicts)
     if shapes:
         findings.append(wrong_shape(name, shapes))
     if rest and forward_of(candidate.operation) is None:

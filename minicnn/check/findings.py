@@ -47,6 +47,15 @@ def tie(name: str, wrong: list[Observation]) -> Finding:
     return Finding(Kind.TIES, name, message, {"seen_with": [o.case.label for o in wrong]}, Kind.TIES.hint, remark=True)
 
 
+def at_the_edge(name: str, wrong: list[Observation]) -> Finding:
+    """It is wrong at the edge of what is asked for, which is a remark."""
+    finite = np.isfinite(np.asarray(wrong[0].results[name], dtype=float)).all()
+    kind = Kind.FORWARD_DIFFERS if finite else Kind.NON_FINITE
+    what = "another result than the operation's" if finite else "NaN or infinity"
+    message = f"right otherwise, but it gives {what} for {wrong[0].case.label}"
+    return Finding(kind, name, message, {"seen_with": [o.case.label for o in wrong]}, kind.hint, remark=True)
+
+
 def only_in_single_precision(name: str, wrong: list[Observation]) -> Finding:
     """It is wrong in float32 alone."""
     got = np.asarray(wrong[0].results.get(name))

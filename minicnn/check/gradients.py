@@ -220,7 +220,7 @@ def _too_many_kinks(check: TensorCheck) -> list[Finding]:
         "too many to tell whether the gradient is right; check at random normal numbers"
     )
     evidence = {"skipped": check.skipped, "compared": check.compared}
-    return [Finding(Kind.TIES, check.name, message, evidence, Kind.TIES.hint)]
+    return [Finding(Kind.TIES, check.name, message, evidence, Kind.TIES.hint, remark=check.compared > 0)]
 
 
 def _remembered(subject: Subject, dy: np.ndarray) -> list[Finding]:
@@ -237,6 +237,9 @@ def _problem_with(name: str, gradient: np.ndarray | None, values: np.ndarray) ->
     if gradient is None:
         hint = "Which line of the backward pass hands this parameter its gradient?"
         return Finding(Kind.ZERO, name, "backward gives it no gradient", hint=hint)
+    if getattr(gradient, "dtype", values.dtype) != values.dtype:
+        message = f"the gradient is {gradient.dtype} for an input of {values.dtype}"
+        return Finding(Kind.DTYPE, name, message, hint=Kind.DTYPE.hint)
     if not hasattr(gradient, "shape") or gradient.shape != values.shape:
         shape = getattr(gradient, "shape", type(gradient).__name__)
         return Finding(

@@ -1,11 +1,12 @@
 """How a candidate behaves: whether it raises, ends, returns what was asked for, and leaves its arguments alone."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from minicnn.check.kinds import Kind
-from minicnn.check.observe import Candidate, Observation, differs_from_call_to_call, remembers
+from minicnn.check.observe import Candidate, Observation, differs_from_call_to_call, overwrites, remembers
 from minicnn.check.report import Finding
 
 BASE_SECONDS = 0.01
@@ -29,7 +30,7 @@ def refusal(candidate: Candidate, seen: Sequence[Observation]) -> tuple[list[Fin
         if key in findings:
             findings[key].evidence["seen_with"].append(o.case.label)
             continue
-        evidence = {"seen_with": [o.case.label], "line": o.outcome.line}
+        evidence: dict[str, Any] = {"seen_with": [o.case.label], "line": o.outcome.line}
         message, hint = f"{error} ({o.case.label})", kind.hint
         if o.outcome.unwritten:
             evidence["unwritten"] = True
@@ -66,7 +67,11 @@ def manners(candidate: Candidate, usable: Sequence[Observation], suspects: Seque
         if went_on:
             message += ": the second goes on from what the first left behind, not from its arguments"
         findings.append(Finding(kind, name, message, {}, kind.hint))
-    if not changing and not first.outcome.written_to:
+    overwritten = overwrites(candidate, first) if not changing else []
+    for name in overwritten:
+        message = "the next call writes over it: every call hands out the same array"
+        findings.append(Finding(Kind.WRONG_CACHE, name, message, {}, Kind.WRONG_CACHE.hint))
+    if not changing and not overwritten and not first.outcome.written_to:
         for name in remembers(candidate, first):
             message = "it is the result of an earlier call: something is kept that belongs to other numbers"
             findings.append(Finding(Kind.WRONG_CACHE, name, message, {}, Kind.WRONG_CACHE.hint))

@@ -77,7 +77,8 @@ class Candidate:
         if outcome.error:
             return Observation(examination, outcome, {}, single=single)
         results, problem = _named(self.operation, outcome.results, case)
-        return Observation(examination, outcome, results, problem, single)
+        # Copies: a candidate may hand out the same array again, and write another result into it.
+        return Observation(examination, outcome, {name: _kept(v) for name, v in results.items()}, problem, single)
 
     def call(self, case: Case) -> Outcome:
         """Call the function for as long as the time for the whole examination allows."""
@@ -210,6 +211,21 @@ def _named(operation: Slot, results: Any, case: Case) -> tuple[dict[str, Any], s
         else:
             found[name] = value
     return found, ""
+
+
+def overwrites(candidate: Candidate, seen: Observation) -> list[str]:
+    """Return the results of a call that the next call, with other numbers, writes over."""
+    case = seen.case.with_numbers() if candidate.numbers else seen.case
+    if case is None:
+        return []
+    held = _named(candidate.operation, candidate.call(case).results, case)[0]
+    before = {name: _kept(value) for name, value in held.items()}
+    candidate.call(_other_case(candidate, seen, case))
+    return [name for name, value in before.items() if not _equal(value, held[name])]
+
+
+def _kept(value: Any) -> Any:
+    return value.copy() if isinstance(value, np.ndarray) else value
 
 
 def _other_case(candidate: Candidate, seen: Observation, case: Case) -> Case:

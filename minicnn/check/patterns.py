@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from minicnn.check.case import Case
+from minicnn.check.case import Case, reference
 from minicnn.check.kinds import Kind
 from minicnn.check.observe import Candidate, Observation
 from minicnn.check.report import Finding
@@ -31,11 +31,14 @@ def ignored_arguments(name: str, candidate: Candidate, seen: Sequence[tuple[Obse
         return {o for o, v in known.items() if v != NEUTRAL[o]}
 
     tried = [(o, right) for o, right in seen if not o.case.tied]
-    return _findings(name, tried, away_from_default) or _findings(name, tried, away_from_neutral)
+    return _findings(candidate, name, tried, away_from_default) or _findings(candidate, name, tried, away_from_neutral)
 
 
 def _findings(
-    name: str, seen: Sequence[tuple[Observation, bool]], away_from_plain: Callable[[Case], set[str]]
+    candidate: Candidate,
+    name: str,
+    seen: Sequence[tuple[Observation, bool]],
+    away_from_plain: Callable[[Case], set[str]],
 ) -> list[Finding]:
     away = [(away_from_plain(o.case), o, right) for o, right in seen]
     plain = [right for options, _, right in away if not options]
@@ -54,19 +57,63 @@ def _findings(
         evidence = {
             "argument": option,
             "seen_with": [o.case.label for o in wrong],
-            "rank": _rank(name, option, wrong),
+            "rank": _rank(candidate, name, option, wrong),
         }
         hint = f"In which lines of your function does {option} appear, and in which should it?"
         findings.append(Finding(Kind.IGNORES_ARGUMENT, name, message, evidence, hint))
     return findings
 
 
-def _rank(name: str, option: str, wrong: Sequence[Observation]) -> float:
-    """Padding that decided the shape was not ignored: then it is only where the values differ."""
-    used = name in ("y", "cols", "argmax") and all(
-        np.shape(o.results[name]) == np.shape(o.examination.expected[name]) for o in wrong
-    )
-    return Kind.FORWARD_DIFFERS.rank + 0.5 if option == "padding" and used else Kind.IGNORES_ARGUMENT.rank + 0.5
+def _rank(candidate: Candidate, name: str, option: str, wrong: Sequence[Observation]) -> float:
+    """Say how telling it is: an option that decided over the shape was not ignored, only used in a wrong way."""
+    ignored = Kind.IGNORES_ARGUMENT.rank + 0.5
+    first = next((o for o in wrong if np.shape(o.results[name]) != np.shape(o.examination.expected[name])), None)
+    if first is not None:
+        without = _shape_without(candidate, name, option, first.case)
+        return ignored if without == np.shape(first.results[name]) else Kind.SHAPE.rank + 0.5
+    if option == "padding" and name in ("y", "cols", "argmax"):
+        return Kind.FORWARD_DIFFERS.rank + 0.5
+    return ignored
+
+
+def _shape_without(candidate: Candidate, name: str, option: str, case: Case) -> tuple[int, ...] | None:
+    """Return the shape that the result would have if the option were not there; None if that makes no sense."""
+    try:
+        return np.shape(reference(candidate.operation, case.changed({option: NEUTRAL[option]}))[name])
+    except (KeyError, ValueError, TypeError):
+        return None
+
+
+def only_squares(name: str, seen: Sequence[tuple[Observation, bool]]) -> list[Finding]:
+    """Say so if everything is right for square kernels, or images, and wrong for all others."""
+    for what, shape_of in (("kernels", _kernel), ("images", _image)):
+        square: list[bool] = []
+        others: list[Observation] = []
+        for o, right in seen:
+            shape = shape_of(o.case)
+            if o.case.tied or shape is None:
+                continue
+            if shape[0] == shape[1]:
+                square.append(right)
+            elif not right:
+                others.append(o)
+        if len(square) > 1 and all(square) and len(others) > 1:
+            message = f"right for square {what}, wrong for others: height and width are mixed up"
+            evidence = {"seen_with": [o.case.label for o in others], "rank": Kind.TRANSPOSED.rank + 0.5}
+            return [Finding(Kind.TRANSPOSED, name, message, evidence, Kind.TRANSPOSED.hint)]
+    return []
+
+
+def _kernel(case: Case) -> tuple[int, ...] | None:
+    if "kernel" in case.options:
+        return case.options["kernel"]
+    return case.args["w"].shape[2:] if np.ndim(case.args.get("w", 0)) == 4 else None
+
+
+def _image(case: Case) -> tuple[int, ...] | None:
+    if "shape" in case.options:
+        return case.options["shape"][2:]
+    return case.args["x"].shape[2:] if np.ndim(case.args.get("x", 0)) == 4 else None
 
 
 def _values(option: str, seen: Sequence[Observation]) -> str:

@@ -79,7 +79,7 @@ def subject_of_loss(original: Loss, x: Any, target: Any, dtype: Any) -> Subject:
         raise ArgumentError(
             f"{original!r} compares a prediction with a target: gradcheck(loss, prediction, target=...)"
         )
-    loss, x, target = copy.deepcopy(original), _copy(x, dtype), np.array(to_host(target))
+    loss, x, target = copy.deepcopy(original), _copy(x, dtype), _copy(target, dtype)
     return Subject(
         repr(original),
         {"x": x},

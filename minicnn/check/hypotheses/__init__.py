@@ -20,8 +20,9 @@ from minicnn.check.hypotheses.arguments import (
 )
 from minicnn.check.hypotheses.formulas import formulas
 from minicnn.check.hypotheses.masks import masks
+from minicnn.check.hypotheses.measured import direct_ways, statistics, unmasked_sums
 from minicnn.check.hypotheses.parts import incomplete_sums, overwritten, smaller_batch
-from minicnn.check.hypotheses.terms import direct_ways, statistics, terms
+from minicnn.check.hypotheses.terms import terms
 from minicnn.check.hypotheses.whole import (
     bordered,
     flipped,
@@ -51,6 +52,7 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     terms,
     statistics,
     direct_ways,
+    unmasked_sums,
     formulas,
     changed_option,
     absent_argument,

@@ -121,8 +121,8 @@ def _not_applied(trial: Trial) -> bool:
     if parts is None or not parts[2].any():
         return _spreads(trial)
     value, on, off, _ = parts
-    everywhere = on | off
-    return _ratio(trial.got[everywhere], value[everywhere]) is not None
+    through, leaked = (_ratio(trial.got[place], value[place]) for place in (on, off))
+    return through is not None and leaked is not None and through * leaked > 0
 
 
 def _pooled(trial: Trial) -> np.ndarray | None:

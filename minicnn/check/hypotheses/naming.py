@@ -36,6 +36,9 @@ def quantities(arguments: Mapping[str, Any], results: Mapping[str, Any]) -> dict
         found["F"] = arrays["w"][0]
     found.update({f"{length}": float(length) for length in (2, 3, 4)})
     for name, value in arguments.items():
+        if isinstance(value, np.ndarray) and value.size == 1 and name not in ("x", "dy") and value.all():
+            found[name] = abs(float(value.reshape(-1)[0]))
+            found[f"{name}^2"] = found[name] ** 2
         if isinstance(value, float) and value > 0 and name != "threshold":
             found[name] = value
             if value < 1:

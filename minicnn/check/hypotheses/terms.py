@@ -13,11 +13,11 @@ import numpy as np
 
 from minicnn.backend import special_functions
 from minicnn.check.hypotheses.naming import names_of_factor
-from minicnn.check.hypotheses.parts import Grouping, contributions
 from minicnn.check.kinds import Kind
 from minicnn.check.trial import Reading, Trial, largest
 
 Terms = dict[str, np.ndarray]
+COUNT_THE_WAYS = "Draw all the ways from this input to the output and count the terms of your formula: one for each?"
 
 
 def terms(trial: Trial) -> Iterator[Reading]:
@@ -30,7 +30,9 @@ def terms(trial: Trial) -> Iterator[Reading]:
     negative = [name for name, c in wrong.items() if _near(c, -1)]
     scaled = [name for name in wrong if name not in missing and name not in negative]
     if missing and len(missing) < len(found):
-        yield Reading(Kind.MISSING_TERM, f"{_joined(missing)} missing", lambda t: _agrees(t, missing, 0), hint=_HINT)
+        yield Reading(
+            Kind.MISSING_TERM, f"{_joined(missing)} missing", lambda t: _agrees(t, missing, 0), hint=COUNT_THE_WAYS
+        )
     if negative:
         yield Reading(Kind.SIGN, f"the sign of one term is wrong: {negative[0]}", lambda t: _agrees(t, negative, -1))
     for name in scaled:
@@ -81,92 +83,7 @@ def _coefficients(trial: Trial) -> dict[str, float] | None:
 
 def _terms_of(trial: Trial) -> Terms:
     make = _TERMS.get((trial.operation, trial.result))
-    if make is not None:
-        return make(trial.arguments)
-    return _statistics(trial) if not trial.operation else {}
-
-
-def _statistics(trial: Trial) -> Terms:
-    """Where a layer takes the mean and the variance of each channel, the ways through them have these two shapes."""
-    x = trial.arguments.get("x")
-    if trial.result != "x" or not isinstance(x, np.ndarray) or x.ndim < 2:
-        return {}
-    axes = (0, *range(2, x.ndim))
-    expected = np.where(np.isnan(trial.expected), 0, trial.expected)
-    mean = x.mean(axis=axes, keepdims=True)
-    x_hat = (x - mean) / np.sqrt(((x - mean) ** 2).mean(axis=axes, keepdims=True) + 1e-300)
-    found = {}
-    for channel in range(x.shape[1]):
-        pick = np.zeros((1, x.shape[1], *[1] * (x.ndim - 2)))
-        pick[:, channel] = 1
-        found[f"mean {channel}"] = pick * np.ones_like(x)
-        found[f"variance {channel}"] = pick * x_hat
-    return {"all": expected, **found} if expected.any() else {}
-
-
-def statistics(trial: Trial) -> Iterator[Reading]:
-    """Without a formula: is what is missing the same for each channel, or proportional to its normalised numbers?"""
-    if trial.operation:
-        return
-    ways = {"mean": "the way through the batch's mean", "variance": "the way through the batch's variance"}
-    for chosen in (("mean",), ("variance",), ("mean", "variance")):
-        names = " and ".join(ways[name] for name in chosen)
-        yield Reading(
-            Kind.MISSING_TERM,
-            f"{names} {'is' if len(chosen) == 1 else 'are'} missing",
-            _lacks,
-            values=(chosen,),
-            hint=_HINT,
-        )
-
-
-def direct_ways(trial: Trial) -> Iterator[Reading]:
-    """Without a formula: is the way past everything missing, or the only one, or that of each number to itself?"""
-    if trial.operation or trial.arguments["dy"].shape != trial.expected.shape:
-        return
-    yield Reading(
-        Kind.MISSING_TERM,
-        "the direct way from the input to the output is missing: dy itself",
-        lambda t: t.matches(t.expected - t.arguments["dy"]),
-        hint=_HINT,
-    )
-    yield Reading(
-        Kind.MISSING_TERM,
-        "only the direct way from the input to the output is there: dy itself",
-        lambda t: t.matches(t.arguments["dy"]),
-        hint=_HINT,
-        fallback=True,
-    )
-    yield Reading(
-        Kind.MISSING_TERM,
-        "only the way from each number to its own output is there; the ways to the other outputs are missing",
-        _is_diagonal,
-        hint="Which outputs change when one input changes? The gradient is the sum over all of them.",
-    )
-
-
-def _is_diagonal(trial: Trial) -> bool:
-    dy = trial.arguments["dy"]
-    parts = contributions(trial, Grouping("dy", tuple(range(dy.ndim)), "number"))
-    if parts is None:
-        return False
-    own = np.array([part.reshape(-1)[place] for place, part in enumerate(parts[1:])])
-    return trial.matches(own.reshape(dy.shape))
-
-
-def _lacks(trial: Trial, chosen: tuple[str, ...]) -> bool:
-    parts = _statistics(trial)
-    if not parts or trial.got.shape != trial.expected.shape or not np.isfinite(trial.got).all():
-        return False
-    told = ~np.isnan(trial.expected)
-    columns = [term for name, term in parts.items() if name.split()[0] in chosen]
-    if told.sum() < 2 * len(columns):
-        return False
-    matrix = np.stack([np.broadcast_to(term, told.shape)[told] for term in columns], axis=1)
-    missing = (trial.got - trial.expected)[told]
-    fit = np.linalg.lstsq(matrix, missing, rcond=None)[0]
-    size = max(largest(trial.got), largest(trial.expected))
-    return bool(np.abs(matrix @ fit - missing).max() <= 10 * trial.tolerance * size)
+    return {} if make is None else make(trial.arguments)
 
 
 def _near(value: float, whole: float) -> bool:
@@ -192,11 +109,6 @@ def _is_scaled(trial: Trial, name: str, text: str) -> bool:
 
 def _joined(names: list[str]) -> str:
     return names[0] + " is" if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]} are"
-
-
-_HINT = (
-    "Draw all the ways from this input to the output, and count the terms of your formula: is there one for each way?"
-)
 
 
 # The terms, operation by operation

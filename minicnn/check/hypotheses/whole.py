@@ -56,7 +56,7 @@ def scale(trial: Trial) -> Iterator[Reading]:
         f"it is {constant} times what it should be",
         lambda t: t.matches(factor * _numbers(t.expected)),
         evidence={"factor": factor, "name": constant},
-        least=3 if trial.expected.size == 1 else 1,  # one number is always some multiple of another
+        least=2 if trial.expected.size == 1 else 1,  # one number is always some multiple of another
     )
     yield Reading(
         Kind.SCALE,
