@@ -1,5 +1,6 @@
 """Does a backward pass compute the gradient of its forward pass? And if not, what kind of mistake is it?"""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -27,6 +28,7 @@ from minicnn.ops import random_normal, random_permutation
 
 UNCOMPARABLE = (Kind.NON_FINITE, Kind.MUTATES_INPUT, Kind.NONDETERMINISTIC, Kind.DTYPE)
 SECONDS = 3.0  # for measuring one wrong tensor whole, and for reading it
+ALL_SECONDS = 12.0  # for all of them together
 
 
 def gradcheck(
@@ -98,6 +100,7 @@ def gradcheck(
     gradients = {name: gradient for name, gradient in fresh_gradients(subject, dy).items() if name in subject.tensors}
     smaller = _smaller_batch(subject_at, x, target, y)
     tensors, comparisons = [], {}
+    deadline = time.perf_counter() + ALL_SECONDS
     for stream, (name, values) in enumerate(subject.tensors.items(), start=3):
         gradient = gradients.get(name)
         problem = _problem_with(name, gradient, values)
@@ -108,8 +111,10 @@ def gradcheck(
         check = _compare(subject, name, np.asarray(gradient), dy, y, np.sort(chosen), tolerance)
         tensors.append(check)
         if check.wrong:
-            trial = numeric_trial(subject, name, np.array(gradient), dy, y, seconds=SECONDS)
-            findings += _wrong_gradient(check, trial, _trial_of_fewer(smaller, name, dy), used_twice(checked, x))
+            seconds = min(SECONDS, deadline - time.perf_counter())
+            trial = numeric_trial(subject, name, np.array(gradient), dy, y, seconds=seconds)
+            fewer = _trial_of_fewer(smaller, name, dy) if trial is not None else None
+            findings += _wrong_gradient(check, trial, fewer, used_twice(checked, x))
             if trial is not None:
                 comparisons[name] = (trial.expected, trial.got)
         findings += _too_many_kinks(check)

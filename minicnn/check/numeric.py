@@ -18,6 +18,7 @@ from minicnn.check.subject import Subject
 from minicnn.check.trial import Trial, largest
 
 LARGEST = 1500  # entries of a tensor that is measured whole
+LARGEST_JACOBIAN = 4_000_000  # numbers: 32 MB
 NOISE = 1e-5  # relative error of differences that is no mistake
 
 
@@ -30,7 +31,7 @@ def numeric_trial(
     """
     deadline = time.perf_counter() + seconds
     tensors = subject.tensors
-    if tensors[name].size > LARGEST:
+    if tensors[name].size > LARGEST or tensors[name].size * y.size > LARGEST_JACOBIAN:
         return None
     measured = jacobian(subject, name, deadline)
     if measured is None:
