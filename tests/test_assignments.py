@@ -14,43 +14,10 @@ import pytest
 from minicnn import nn, ops, use_backend
 from minicnn.backend import Key, slots
 from minicnn.backend.slots import plain
+from minicnn.grade import ASSIGNMENTS
 
 ROOT = Path(__file__).parents[1] / "lessons" / "assignments"
-POINTS = {
-    "a01_finite_differences": {"numeric_gradient": 70, "relative_error": 30},
-    "a02_linear_softmax": {
-        "linear_forward": 20,
-        "linear_backward": 30,
-        "softmax_cross_entropy_forward": 20,
-        "softmax_cross_entropy_backward": 20,
-        "training": 10,
-    },
-    "a03_convolution_by_loops": {"conv2d_forward": 80, "training": 20},
-    "a04_im2col": {"im2col": 30, "col2im": 30, "conv2d_forward": 20, "training": 20},
-    "a05_conv_backward": {
-        "conv2d_backward: dx": 30,
-        "conv2d_backward: dw": 30,
-        "conv2d_backward: db": 20,
-        "training": 20,
-    },
-    "a06_pooling": {
-        "max_pool2d_forward": 25,
-        "max_pool2d_backward": 30,
-        "avg_pool2d_forward": 15,
-        "avg_pool2d_backward": 15,
-        "training": 15,
-    },
-    "a07_batch_norm": {
-        "batch_norm_forward": 30,
-        "batch_norm_backward": 45,
-        "batch_norm_inference_forward": 10,
-        "training": 15,
-    },
-    "a08_dropout": {"dropout_forward": 45, "dropout_backward": 35, "training": 20},
-    "a09_sgd_adam": {"sgd_update": 35, "adam_update": 45, "training": 20},
-    "a10_layer": {"forward": 25, "gradients": 35, "manners": 20, "training": 20},
-    "a11_numba": {"right": 40, "speed": 40, "training": 20},
-}
+POINTS = {name: {part.name: part.points for part in entry.parts} for name, entry in ASSIGNMENTS.items()}
 FUNCTIONS = {
     **{name: {part.partition(":")[0] for part in points} - {"training"} for name, points in POINTS.items()},
     "a10_layer": {"Conv2d"},

@@ -8,7 +8,7 @@ from minicnn.grade import Limits, score
 
 HOSTILE = Path(__file__).parent / "hostile"
 STARTERS = Path(__file__).parents[2] / "lessons" / "assignments"
-IMPATIENT = Limits(load=3, call=1, part=3, memory=2**28)
+IMPATIENT = Limits(load=4, call=1.5, part=4, memory=2**27, file_size=2**20, files=10)
 
 
 def grade_text(folder, text, *, assignment=None, limits=None):

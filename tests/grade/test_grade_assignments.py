@@ -1,5 +1,7 @@
 """The assignments: filled from the engine they get all points, untouched none."""
 
+import subprocess
+import sys
 import time
 
 import pytest
@@ -21,6 +23,7 @@ def test_there_is_a_folder_for_every_entry():
     assert sorted(ASSIGNMENTS) == FOLDERS
 
 
+@pytest.mark.slow
 def test_all_assignments_filled_from_the_engine_get_full_marks_within_two_minutes(tmp_path):
     begun = time.monotonic()
     for name in ASSIGNMENTS:
@@ -59,3 +62,9 @@ def test_the_assignment_is_known_by_its_line_by_its_folder_or_from_the_caller(tm
 def test_a_file_that_is_not_there_is_an_error(tmp_path):
     with pytest.raises(ArgumentError, match=r"nothing\.py cannot be read"):
         score(tmp_path / "nothing.py")
+
+
+def test_the_command_line_does_not_import_the_grader_before_it_is_needed():
+    code = "import sys, minicnn.grade.command; print([n for n in sys.modules if n.startswith('minicnn.grade.')])"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "['minicnn.grade.command']"

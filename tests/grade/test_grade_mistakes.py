@@ -6,12 +6,10 @@ from grading import changed, grade_text, kinds, points
 
 def test_a_wrong_scale_in_one_gradient_costs_that_part_and_the_training(tmp_path):
     grade = grade_text(tmp_path, changed("a05_conv_backward", ("return (dx, dw, db)", "return (dx, dw / len(x), db)")))
-    assert points(grade) == {
-        "conv2d_backward: dx": 30,
-        "conv2d_backward: dw": 3,  # the batch of one is right
-        "conv2d_backward: db": 20,
-        "training": 0,
-    }
+    assert points(grade)["conv2d_backward: dx"] == 30
+    assert 0 < points(grade)["conv2d_backward: dw"] < 5  # a batch of one hides it
+    assert points(grade)["conv2d_backward: db"] == 20
+    assert points(grade)["training"] == 0
     assert kinds(grade)["conv2d_backward: dw"][0] == "scale"
     assert "1/N" in str(grade)
 

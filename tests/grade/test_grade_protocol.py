@@ -93,6 +93,7 @@ def test_what_no_message_can_hold_is_refused_before_anything_is_sent(value, pair
         b'{"key": ["a"]}',
         b'{"key": [1]}',
         b'{"array": ["float64", [1000000000000]]}',
+        b'{"array": ["float64", [1000000000000, 1000000000000]]}',
         b'{"array": ["float64", [2]]}',
         b'{"array": ["float64", [-1]]}',
         b'{"array": ["float64", [1.5]]}',

@@ -14,6 +14,7 @@ import minicnn as mc
 from minicnn import nn
 from minicnn.backend import Key
 from minicnn.check.running import CandidateError, CandidateTimeout
+from minicnn.grade.limits import Limits
 from minicnn.grade.remote import RemoteLayer, Student
 
 TEXT = """
@@ -201,6 +202,40 @@ def test_a_file_is_not_run_as_a_script():
         "if __name__ == '__main__':\n    raise ValueError\ndef f():\n    return 1\n", "a.py", IMPATIENT
     ) as other:
         assert other.function("f")() == 1
+
+
+@pytest.mark.slow
+def test_numba_compiles_there_keeps_what_it_compiled_and_multiplies_matrices():
+    with Student(COMPILED, "answer.py", Limits()) as other:
+        x = np.arange(6.0).reshape(2, 3)
+        assert other.function("total")(x) == 15.0
+        np.testing.assert_array_equal(other.function("product")(x, x.T), x @ x.T)
+        assert any(name.endswith(".nbi") for name in other.function("kept")())
+
+
+COMPILED = """
+import os
+
+import numba
+
+
+@numba.njit(cache=True)
+def total(x):
+    result = 0.0
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            result += x[i, j]
+    return result
+
+
+@numba.njit
+def product(a, b):
+    return a @ b
+
+
+def kept():
+    return [name for _, _, names in os.walk("numba") for name in names]
+"""
 
 
 def test_a_layer_is_checked_and_trained_like_any_other(student):

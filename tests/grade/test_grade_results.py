@@ -17,16 +17,15 @@ GRADE = Grade(
     "answer.py",
     "a05_conv_backward",
     [
-        PartResult("conv2d_backward: dx", 30.0, 30.0, [], "18 of 18 results", 0.1),
+        PartResult("conv2d_backward: dx", 30.0, 30.0, [], "18 of 18 results"),
         PartResult(
             "conv2d_backward: dw",
             2.5,
             30.0,
             [Finding(Kind.SCALE, "dw", "each entry is 1/N times too large | <b>", {}, "What do you divide by?")],
             "2 of 18 results",
-            0.2,
         ),
-        PartResult("training", 0.0, 20.0, [], "not before everything above is right", 0.0),
+        PartResult("training", 0.0, 20.0, [], "not before everything above is right"),
     ],
     "hello\n",
     1.25,
@@ -79,6 +78,7 @@ def test_markdown_is_safe_against_what_a_student_writes():
 def test_gradescope_gets_its_form():
     result = json.loads(GRADE.to_json())
     assert result["score"] == 32.5
+    assert result["output"] == "a05_conv_backward: 32.5 of 80 points\n\nThe code printed:\nhello"
     assert result["execution_time"] == 1.25
     assert result["stdout_visibility"] == "hidden"
     assert [test["name"] for test in result["tests"]] == [part.name for part in GRADE.parts]
@@ -91,6 +91,14 @@ def test_gradescope_gets_its_form():
         "visibility": "visible",
     }
     assert result["tests"][0]["status"] == "passed"
+
+
+def test_what_a_student_prints_moves_no_cursor_and_fills_no_screen():
+    finding = Finding(Kind.RAISES, "", "ValueError: \x1b[2J\x07all right")
+    grade = Grade("a.py", "a08_dropout", [PartResult("training", 0.0, 20.0, [finding], "")], "\x1b]0;x\n" * 1000, 0.1)
+    for text in (str(grade), grade.to_markdown(), json.loads(grade.to_json())["output"]):
+        assert all(c.isprintable() or c == "\n" for c in text)
+        assert "... and 988 lines more" in text
 
 
 def test_parts_that_fail_for_one_reason_are_named_together(tmp_path):

