@@ -8,6 +8,7 @@ import numpy as np
 
 from minicnn.backend.slots import Slot, slot_named, slots
 from minicnn.check.case import BATCHED, Case, forward_of, reference
+from minicnn.check.cases import examinations
 from minicnn.check.consequences import follows_from_others
 from minicnn.check.differences import slope
 from minicnn.check.doctor import diagnose
@@ -74,15 +75,9 @@ def examine(operation: str | Slot, function: Callable, *, seconds: float = 20.0)
     except SlotError as error:
         return Report(subject, [Finding(Kind.RAISES, "signature", str(error), hint=Kind.RAISES.hint)], check="examine")
     candidate = Candidate(slot, function, seconds)
-    settle_form(candidate, _first_case(slot))
-    seen = list(observations(candidate))
+    hopeless = settle_form(candidate, examinations(slot.name)[0])
+    seen = [hopeless] if hopeless else list(observations(candidate))
     return _report(subject, candidate, seen)
-
-
-def _first_case(slot: Slot) -> Any:
-    from minicnn.check.cases import examinations
-
-    return examinations(slot.name)[0]
 
 
 def _report(subject: str, candidate: Candidate, seen: list[Observation]) -> Report:

@@ -96,14 +96,15 @@ class Candidate:
         return None if value is None else np.asarray(value)
 
 
-def settle_form(candidate: Candidate, examination: Examination) -> None:
-    """Find out whether the candidate wants numbers instead of pairs."""
+def settle_form(candidate: Candidate, examination: Examination) -> Observation | None:
+    """Find out whether the candidate wants numbers instead of pairs; return what it did if no more calls are needed."""
     first = candidate.call(examination.case)
-    if not first.error or first.timed_out or first.unwritten:
-        return
+    if first.timed_out or first.unwritten:
+        return Observation(examination, first, {})
     numbers = examination.case.with_numbers()
-    if numbers is not None and not candidate.call(numbers).error:
+    if first.error and numbers is not None and not candidate.call(numbers).error:
         candidate.numbers = True
+    return None
 
 
 def observations(candidate: Candidate) -> Iterator[Observation]:
