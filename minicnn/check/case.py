@@ -27,11 +27,9 @@ class Case:
     args, options : dict
         Positional arguments and keywords, by name and in order.
     optional : bool
-        Whether a candidate may refuse it: shapes beyond the usual ones.
+        Whether it is beyond the usual, so that a candidate may refuse it, and a wrong result is only worth knowing.
     tied : bool
         Whether it holds equal maxima or numbers on a kink.
-    edge : bool
-        Whether it lies on the edge of what is asked for, so that a wrong result is only worth knowing.
     """
 
     label: str
@@ -39,7 +37,12 @@ class Case:
     options: dict[str, Any] = field(default_factory=dict)
     optional: bool = False
     tied: bool = False
-    edge: bool = False
+
+    def describe(self) -> str:
+        """Return the call as one would type it, with shapes for arrays."""
+        words = [f"{name} {np.shape(value)}" for name, value in self.args.items() if isinstance(value, np.ndarray)]
+        words += [f"{name}={value}" for name, value in self.options.items() if isinstance(value, int | float | tuple)]
+        return f"{self.label}: {', '.join(words)}"
 
     @property
     def everything(self) -> dict[str, Any]:
@@ -94,6 +97,9 @@ def named_results(operation: Slot, results: Any) -> dict[str, Any]:
             named.update({f"{name}[{i}]": item for i, item in enumerate(value)})
         else:
             named[name] = value
+    for value in named.values():
+        if isinstance(value, np.ndarray):
+            value.flags.writeable = False  # it is kept, and reports hand it out
     return named
 
 
@@ -140,4 +146,4 @@ def _copy(value: Any) -> Any:
 
 def normal(number: int, stream: int, *shape: int) -> np.ndarray:
     """Return normal random numbers, the same for each case's number and argument's stream."""
-    return random_normal(Key(2015, stream, number), shape=shape)
+    return Context().run(random_normal, Key(2015, stream, number), shape=shape)  # whatever is plugged at the moment

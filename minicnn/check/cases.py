@@ -36,6 +36,7 @@ from minicnn.check.cases_of_vectors import (
     random_bits_cases,
     sgd_cases,
 )
+from minicnn.errors import ArgumentError
 
 
 @functools.cache
@@ -43,6 +44,11 @@ def examinations(name: str) -> tuple[Examination, ...]:
     """Return the cases of an operation in float64, with the right results."""
     operation = slots()[name]
     forward = forward_of(operation)
+    if (forward.name if forward else name) not in _CASES:
+        raise ArgumentError(
+            f"there are no cases for {name}, an operation of your own; compare it with differences: "
+            "mc.gradcheck(forward, x, backward=backward)"
+        )
     if forward is None:
         return tuple(Examination(case, reference(operation, case)) for case in _CASES[name]())
     made = []
@@ -51,6 +57,9 @@ def examinations(name: str) -> tuple[Examination, ...]:
             continue  # without a bias there is still a gradient db
         backward = backward_case(operation, forward, case, number)
         made.append(Examination(backward, reference(operation, backward), case))
+        if number == 0 and "need_dx" in operation.signature.parameters:
+            without = replace(backward, label="without dx", options={**backward.options, "need_dx": False})
+            made.append(Examination(without, reference(operation, without), case))
     return tuple(made)
 
 

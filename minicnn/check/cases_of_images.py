@@ -107,6 +107,7 @@ _POOLINGS: list[tuple[str, int, int, tuple[int, int], dict[str, Any]]] = [
     ("kernel 3, stride 2: windows overlap", 2, 2, (7, 7), {"kernel": 3, "stride": 2}),
     ("stride (2, 1)", 2, 2, (5, 5), {"kernel": (2, 3), "stride": (2, 1)}),
     ("padding 1", 2, 2, (5, 4), {"kernel": (3, 2), "stride": (2, 2), "padding": 1}),
+    ("padding (1, 0)", 2, 2, (5, 4), {"kernel": (3, 2), "stride": (2, 2), "padding": (1, 0)}),
 ]
 
 

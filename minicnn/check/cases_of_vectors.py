@@ -90,7 +90,7 @@ def dropout_cases() -> Iterator[Case]:
         ]
     ):
         yield Case(label, {"x": normal(number, 15, *shape)}, {"p": p, "key": Key(5, number, 1 + number)})
-    yield Case("p 1", {"x": normal(7, 15, 3, 4)}, {"p": 1.0, "key": Key(5, 7, 8)}, optional=True, edge=True)
+    yield Case("p 1", {"x": normal(7, 15, 3, 4)}, {"p": 1.0, "key": Key(5, 7, 8)}, optional=True)
 
 
 def loss_cases() -> Iterator[Case]:
@@ -103,6 +103,8 @@ def loss_cases() -> Iterator[Case]:
     yield Case("two classes", {"logits": normal(3, 16, 5, 2), "labels": np.array([1, 0, 1, 1, 0])}, options)
     large = np.array([[1000.0, 0.0, -1000.0], [998.0, 1000.0, 999.0], [-1000.0, -999.0, -998.0]])
     yield Case("large scores", {"logits": large, "labels": np.array([0, 2, 1])}, options)
+    hopeless = np.array([[1000.0, 0.0, 3.0], [0.0, 2.0, 1000.0]])
+    yield Case("a label whose probability is 0", {"logits": hopeless, "labels": np.array([1, 0])}, options)
     smoothed, weights = {"label_smoothing": 0.2}, {"class_weights": np.array([0.5, 2.0, 1.5])}
     four = {"logits": normal(4, 16, 4, 3), "labels": labels}
     yield Case("label_smoothing 0.2", four, {**options, **smoothed})

@@ -1,6 +1,7 @@
 """`minicnn check FILE[:NAME]`."""
 
 import argparse
+import contextlib
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from minicnn.check.report import Report
 
 LOOK_EVERY = 0.25  # seconds, while watching a file
+MISSING = -1.0
 
 
 def add_parser(commands: Any) -> None:
@@ -38,13 +40,14 @@ def check_command(arguments: argparse.Namespace) -> int:
 
     The exit status is 0 if all are right, 1 if one is not.
     """
-    path, _, name = arguments.file.partition(":")
+    path, name = _path_and_name(arguments.file)
     if arguments.watch:
-        return _watch(Path(path), arguments)
+        return _watch(path, arguments)
     from minicnn.check.examine import examine
     from minicnn.check.source import candidates_in, load_file
 
-    functions = candidates_in(load_file(path), name or None)
+    with contextlib.redirect_stdout(sys.stderr):  # what the file prints is not the report
+        functions = candidates_in(load_file(path), name or None)
     reports = []
     for operation, function in functions.items():
         report = examine(operation, function, seconds=arguments.seconds)
@@ -61,6 +64,12 @@ def check_command(arguments: argparse.Namespace) -> int:
         more = f", {unwritten} not written yet" if unwritten else ""
         print(f"{right} of {len(reports)} operations right{more}")
     return 0 if right == len(reports) else 1
+
+
+def _path_and_name(text: str) -> tuple[Path, str]:
+    """Split FILE:NAME; a path may hold colons of its own."""
+    path, _, name = text.rpartition(":")
+    return (Path(text), "") if not path or Path(text).exists() or not name.isidentifier() else (Path(path), name)
 
 
 def _draw(reports: "dict[str, Report]", folder: Path, *, quiet: bool) -> None:
@@ -83,18 +92,30 @@ def _watch(path: Path, arguments: argparse.Namespace) -> int:
     seen: float | None = None
     try:
         while True:
-            saved = path.stat().st_mtime if path.exists() else None
+            saved = _saved(path)
+            if saved is None and seen != MISSING:
+                seen = MISSING
+                print(f"there is no file {path}; waiting for it, Ctrl-C ends", flush=True)
             if saved is not None and saved != seen:
                 seen = saved
                 if sys.stdout.isatty():
                     print("\033[2J\033[H", end="")
                 print(f"{path}, {time.strftime('%H:%M:%S')}", flush=True)
-                subprocess.run(command, check=False)
+                status = subprocess.run(command, check=False).returncode
+                if status < 0:
+                    print(f"the check crashed (signal {-status}): something in the file ends the Python process")
                 print("waiting for the next save; Ctrl-C ends", flush=True)
             time.sleep(LOOK_EVERY)
     except KeyboardInterrupt:
         print()
         return 0
+
+
+def _saved(path: Path) -> float | None:
+    try:
+        return path.stat().st_mtime
+    except OSError:  # an editor may be about to put the new file in its place
+        return None
 
 
 def _in_color() -> bool:

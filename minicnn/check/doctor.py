@@ -8,11 +8,13 @@ Where none explains all, those that explain most are named, with what they leave
 import time
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from minicnn.check.hypotheses import HYPOTHESES, Hypothesis
 from minicnn.check.kinds import Kind
 from minicnn.check.trial import Reading, Trial
 
-_CANNOT_BE_COMPUTED = (ValueError, IndexError, TypeError, KeyError, ArithmeticError)
+_CANNOT_BE_COMPUTED = (ValueError, IndexError, TypeError, KeyError, ArithmeticError, AssertionError, RuntimeError)
 """What a supposition raises that makes no sense for a result: it then explains nothing."""
 PROPOSERS = 4  # trials that readings are taken from, while none explains all
 
@@ -23,7 +25,7 @@ def diagnose(trials: Sequence[Trial], *, seconds: float = 2.0) -> list[tuple[Rea
     All trials are of one result. The list is empty if nothing fits, or if no time is left.
     """
     deadline = time.perf_counter() + seconds
-    covers: dict[tuple[Kind, str], tuple[Reading, list[Trial]]] = {}
+    covers: dict[tuple[Kind, str, str], tuple[Reading, list[Trial]]] = {}
     for proposer in _spread(trials):
         for hypothesis in HYPOTHESES:
             for reading in _proposed(hypothesis, proposer):
@@ -33,7 +35,7 @@ def diagnose(trials: Sequence[Trial], *, seconds: float = 2.0) -> list[tuple[Rea
                         covers[reading.key] = reading, explained
             if time.perf_counter() > deadline:
                 break
-        if any(len(explained) == len(trials) for _, explained in covers.values()):
+        if time.perf_counter() > deadline or any(len(explained) == len(trials) for _, explained in covers.values()):
             break
     complete = [(r, explained) for r, explained in covers.values() if len(explained) == len(trials)]
     return _most_specific(complete) if complete else _fewest(covers, trials)
@@ -41,14 +43,16 @@ def diagnose(trials: Sequence[Trial], *, seconds: float = 2.0) -> list[tuple[Rea
 
 def _proposed(hypothesis: Hypothesis, trial: Trial) -> Iterator[Reading]:
     try:
-        yield from hypothesis(trial)
+        with np.errstate(all="ignore"):
+            yield from hypothesis(trial)
     except _CANNOT_BE_COMPUTED:
         return
 
 
 def _holds(reading: Reading, trial: Trial) -> bool:
     try:
-        return reading.holds(trial)
+        with np.errstate(all="ignore"):
+            return reading.holds(trial)
     except _CANNOT_BE_COMPUTED:
         return False
 
@@ -69,7 +73,7 @@ def _most_specific(found: list[tuple[Reading, list[Trial]]]) -> list[tuple[Readi
 
 
 def _fewest(
-    covers: dict[tuple[Kind, str], tuple[Reading, list[Trial]]], trials: Sequence[Trial]
+    covers: dict[tuple[Kind, str, str], tuple[Reading, list[Trial]]], trials: Sequence[Trial]
 ) -> list[tuple[Reading, list[Trial]]]:
     """Choose readings, the one that explains most first, until all trials are explained or nothing is left."""
     left, chosen = list(trials), []

@@ -45,6 +45,8 @@ def plot_comparisons(report: "Report") -> "Figure":
 def _mosaic(array: np.ndarray) -> np.ndarray:
     """Lay an array out as one image: (N, C, H, W) as N rows of C tiles with gaps, anything else as a matrix."""
     values = np.asarray(array, dtype=np.float64)
+    if not values.size:
+        return np.full((1, 1), np.nan)
     if values.ndim < 2:
         return values.reshape(1, -1)
     if values.ndim == 3:

@@ -1,7 +1,5 @@
 """Findings about one wrong result that need no hypothesis: shape, NaN, digits, ties, and what nobody can read."""
 
-from typing import Any
-
 import numpy as np
 
 from minicnn.check.kinds import Kind
@@ -24,7 +22,9 @@ def wrong_shape(name: str, wrong: list[Observation]) -> Finding:
     seen = wrong[0]
     expected, got = np.shape(seen.examination.expected[name]), np.shape(seen.results[name])
     message = f"it has the shape {got}; expected {expected} ({seen.case.label})"
-    if got and int(np.prod(got)) == int(np.prod(expected)):
+    if 0 in got and 0 not in expected:
+        message += "; an axis is empty: a[p:-p] is, for p = 0"
+    elif got and int(np.prod(got)) == int(np.prod(expected)):
         message += "; as many numbers, in another arrangement"
     evidence = {"shape": got, "expected_shape": expected, "seen_with": [o.case.label for o in wrong]}
     return Finding(Kind.SHAPE, name, message, evidence, Kind.SHAPE.hint)
@@ -47,12 +47,12 @@ def tie(name: str, wrong: list[Observation]) -> Finding:
     return Finding(Kind.TIES, name, message, {"seen_with": [o.case.label for o in wrong]}, Kind.TIES.hint, remark=True)
 
 
-def at_the_edge(name: str, wrong: list[Observation]) -> Finding:
-    """It is wrong at the edge of what is asked for, which is a remark."""
-    finite = np.isfinite(np.asarray(wrong[0].results[name], dtype=float)).all()
+def beyond_the_usual(name: str, wrong: list[Observation]) -> Finding:
+    """It is wrong beyond the usual alone, which is a remark."""
+    finite = np.isfinite(wrong[0].results[name]).all()
     kind = Kind.FORWARD_DIFFERS if finite else Kind.NON_FINITE
     what = "another result than the operation's" if finite else "NaN or infinity"
-    message = f"right otherwise, but it gives {what} for {wrong[0].case.label}"
+    message = f"right otherwise, but it gives {what} for {wrong[0].case.label} (worth knowing, no mistake)"
     return Finding(kind, name, message, {"seen_with": [o.case.label for o in wrong]}, kind.hint, remark=True)
 
 
@@ -70,8 +70,3 @@ def lost_digits(name: str, wrong: list[Observation]) -> Finding:
     """It has the digits of float32."""
     message = "it is right to some seven digits only: float64 numbers went through float32 on their way"
     return Finding(Kind.DTYPE, name, message, {"seen_with": [o.case.label for o in wrong]}, Kind.DTYPE.hint)
-
-
-def describe(value: Any) -> str:
-    """Say what a value is that should be an array."""
-    return "None" if value is None else f"a {type(value).__name__}"

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 
 from minicnn.check.kinds import Kind
-from minicnn.check.observe import Candidate, Observation, differs_from_call_to_call, overwrites, remembers
+from minicnn.check.observe import Candidate, Observation
 from minicnn.check.report import Finding
 
 BASE_SECONDS = 0.01
+ASLEEP = 1.0  # seconds of a call in which the processor may have had nothing to do
 SECONDS_A_PRODUCT = 2e-5  # some twenty times what a loop in plain Python takes
 
 
@@ -17,14 +18,17 @@ def refusal(candidate: Candidate, seen: Sequence[Observation]) -> tuple[list[Fin
     """Return findings about calls that brought no results, and notes on those that a candidate may refuse."""
     findings: dict[str, Finding] = {}
     notes = []
+    printed = next((o.outcome.printed for o in seen if o.outcome.printed), "")
+    if printed:
+        notes.append(f"it prints; the first that it printed: {printed.strip()[:200]}")
     if candidate.numbers:
         notes.append(
             "it takes stride=2 but not stride=(2, 2), which is how a layer hands it over: plugged in, it raises"
         )
     for o in seen:
-        error = o.outcome.error or o.problem
-        if not error:
+        if not o.failed:
             continue
+        error = o.outcome.error or o.problem
         kind = Kind.TOO_SLOW if o.outcome.timed_out else Kind.RAISES if o.outcome.error else Kind.SHAPE
         key = f"{kind}{error.split(':')[0]}{o.outcome.line}{o.case.optional}"
         if key in findings:
@@ -34,57 +38,35 @@ def refusal(candidate: Candidate, seen: Sequence[Observation]) -> tuple[list[Fin
         message, hint = f"{error} ({o.case.label})", kind.hint
         if o.outcome.unwritten:
             evidence["unwritten"] = True
-            message, hint = "it is not written yet", "Begin with the smallest case: one image, one channel, stride 1."
+            message, hint = "it is not written yet", ""
         elif o.outcome.line:
-            message = f"{error}, in {o.outcome.line} ({o.case.label})"
+            message = f"{error}, in {o.outcome.line} ({o.case.describe()})"
         optional = o.case.optional and not o.outcome.timed_out
         if optional and any(f.evidence["line"] == o.outcome.line != "" for f in findings.values()):
             continue  # the same line fails in usual calls, too
         if optional:
-            message = f"{message}; the operation can do this too"
+            message = f"{message}; worth knowing, no mistake: the operation can do this, too"
         findings[key] = Finding(kind, "call", message, evidence, hint, remark=optional)
     return list(findings.values()), notes
 
 
-def manners(candidate: Candidate, usable: Sequence[Observation], suspects: Sequence[Observation]) -> list[Finding]:
-    """Return findings about dtypes, arguments written to, and results that change or are remembered.
-
-    `usable` are the calls that brought results, `suspects` those of them that brought wrong ones.
-    """
+def manners(candidate: Candidate, usable: Sequence[Observation]) -> list[Finding]:
+    """Return findings about arguments that were written to, dtypes, and time; `usable` are calls with results."""
     findings = []
     for name in dict.fromkeys(name for o in usable for name in o.outcome.written_to):
         if name not in _donated(candidate):
             message = f"the function writes into {name}, which belongs to the caller; work on a copy"
             findings.append(Finding(Kind.MUTATES_INPUT, name, message, {"argument": name}, Kind.MUTATES_INPUT.hint))
-    findings += _dtypes(usable)
-    first = usable[0]
-    changing: dict[str, bool] = {}
-    for o in [first, *suspects[:3]]:
-        changing = changing or differs_from_call_to_call(candidate, o)
-    for name, went_on in changing.items():
-        kind = Kind.WRONG_CACHE if went_on else Kind.NONDETERMINISTIC
-        message = "two calls with the same arguments give different results"
-        if went_on:
-            message += ": the second goes on from what the first left behind, not from its arguments"
-        findings.append(Finding(kind, name, message, {}, kind.hint))
-    overwritten = overwrites(candidate, first) if not changing else []
-    for name in overwritten:
-        message = "the next call writes over it: every call hands out the same array"
-        findings.append(Finding(Kind.WRONG_CACHE, name, message, {}, Kind.WRONG_CACHE.hint))
-    if not changing and not overwritten and not first.outcome.written_to:
-        for name in remembers(candidate, first):
-            message = "it is the result of an earlier call: something is kept that belongs to other numbers"
-            findings.append(Finding(Kind.WRONG_CACHE, name, message, {}, Kind.WRONG_CACHE.hint))
-    return findings
+    return findings + _dtypes(usable) + _slowness(usable)
 
 
-def slowness(usable: Sequence[Observation]) -> list[Finding]:
+def _slowness(usable: Sequence[Observation]) -> list[Finding]:
     """Say so if the calls take far longer than loops in plain Python over every product would.
 
-    Medians: a candidate that is compiled at its first call is not slow.
+    Medians: a candidate that is compiled at its first call is not slow. Processor time: nor is one on a busy machine.
     """
-    ratios = [o.outcome.seconds / (BASE_SECONDS + SECONDS_A_PRODUCT * _products(o)) for o in usable]
-    if np.median(ratios) <= 1:
+    ratios = [o.outcome.busy / (BASE_SECONDS + SECONDS_A_PRODUCT * _products(o)) for o in usable]
+    if np.median(ratios) <= 1 and np.median([o.outcome.seconds for o in usable]) <= ASLEEP:
         return []
     slowest = max(usable, key=lambda o: o.outcome.seconds)
     message = (
@@ -109,12 +91,9 @@ def _dtypes(usable: Sequence[Observation]) -> list[Finding]:
     findings: dict[str, Finding] = {}
     for o in usable:
         for name, value in o.results.items():
-            expected, got = np.asarray(o.examination.expected[name]).dtype, getattr(value, "dtype", None)
-            wrong = (
-                got != expected if expected.kind == "f" else getattr(got, "kind", "") == "f" and expected.kind in "iu"
-            )
-            if got is None or not wrong or getattr(got, "kind", "") not in "fiu":
-                continue
+            expected, got = np.asarray(o.examination.expected[name]).dtype, value.dtype
+            if (got == expected) if expected.kind == "f" else (got.kind != "f" or expected.kind == "b"):
+                continue  # of whole numbers and of booleans, every type will do
             message = (
                 f"it is {got} for arguments of {expected}"
                 if expected.kind == "f"

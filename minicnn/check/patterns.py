@@ -54,13 +54,10 @@ def _findings(
         fine = [o for o, right in alone if right]
         if fine:
             message += f" (but right for {_values(option, fine)})"
-        evidence = {
-            "argument": option,
-            "seen_with": [o.case.label for o in wrong],
-            "rank": _rank(candidate, name, option, wrong),
-        }
+        evidence = {"argument": option, "seen_with": [o.case.label for o in wrong]}
+        rank = _rank(candidate, name, option, wrong)
         hint = f"In which lines of your function does {option} appear, and in which should it?"
-        findings.append(Finding(Kind.IGNORES_ARGUMENT, name, message, evidence, hint))
+        findings.append(Finding(Kind.IGNORES_ARGUMENT, name, message, evidence, hint, rank=rank))
     return findings
 
 
@@ -97,10 +94,13 @@ def only_squares(name: str, seen: Sequence[tuple[Observation, bool]]) -> list[Fi
                 square.append(right)
             elif not right:
                 others.append(o)
+                if o.results[name].shape != np.shape(o.examination.expected[name]):
+                    return []
         if len(square) > 1 and all(square) and len(others) > 1:
             message = f"right for square {what}, wrong for others: height and width are mixed up"
-            evidence = {"seen_with": [o.case.label for o in others], "rank": Kind.TRANSPOSED.rank + 0.5}
-            return [Finding(Kind.TRANSPOSED, name, message, evidence, Kind.TRANSPOSED.hint)]
+            evidence = {"seen_with": [o.case.label for o in others]}
+            rank = Kind.TRANSPOSED.rank + 0.5
+            return [Finding(Kind.TRANSPOSED, name, message, evidence, Kind.TRANSPOSED.hint, rank=rank)]
     return []
 
 

@@ -35,6 +35,8 @@ class Finding:
         What to look at.
     remark : bool
         Whether it is only worth knowing, and no mistake.
+    rank : float, optional
+        Its place in a report, if not that of its kind: the lower, the more specific.
     """
 
     kind: Kind
@@ -43,6 +45,12 @@ class Finding:
     evidence: dict[str, Any] = field(default_factory=dict)
     hint: str = ""
     remark: bool = False
+    rank: float | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def order(self) -> tuple[bool, float]:
+        """What findings are sorted by: mistakes before remarks, the most specific first."""
+        return self.remark, self.kind.rank if self.rank is None else self.rank
 
     def __str__(self) -> str:
         return f"{self.where}: {self.message}"
@@ -138,8 +146,7 @@ class Report:
             lines += _table([_TITLES, *map(_row, self.tensors)])
         for name, (right, tried) in self.tallies.items() if not self.unwritten else ():
             mark = paint("right", "green") if right == tried else paint("wrong", "red")
-            count = f"in all {tried}" if right in (0, tried) else f"in {tried - right} of {tried}"
-            lines.append(f"  {name:<13} {mark} {count} calls")
+            lines.append(f"  {name:<13} {mark} {_calls(right, tried)}")
         for where in dict.fromkeys(finding.where for finding in self.findings):
             first, *others = [finding for finding in self.findings if finding.where == where]
             lines += _wrapped(f"* {where}: [{paint(str(first.kind), _shade(first))}] {first.message}")
@@ -147,6 +154,8 @@ class Report:
             if first.hint and not first.remark:
                 lines += _wrapped(paint("> " + first.hint, "dim"), "    ")
             for finding in others:
+                if finding.kind == Kind.FORWARD_DIFFERS and not finding.remark:
+                    continue  # what has been said above says more
                 lines += _wrapped(f"also: [{paint(str(finding.kind), _shade(finding))}] {finding.message}", "    ")
         lines += [line for note in self.notes for line in _wrapped(f"- {note}")]
         return "\n".join(lines)
@@ -157,7 +166,7 @@ class Report:
             "check": self.check,
             "subject": self.subject,
             "ok": self.ok,
-            "findings": [vars(finding) for finding in self.findings],
+            "findings": [{n: v for n, v in vars(f).items() if n != "rank"} for f in self.findings],
             "tallies": {name: tally._asdict() for name, tally in self.tallies.items()},
             "tensors": [vars(tensor) for tensor in self.tensors],
             "notes": self.notes,
@@ -195,6 +204,12 @@ def _row(check: TensorCheck) -> tuple[str, ...]:
 def _table(rows: list[tuple[str, ...]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  " + "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _calls(right: int, tried: int) -> str:
+    if tried == 1:
+        return "in the only call"
+    return f"in all {tried} calls" if right in (0, tried) else f"in {tried - right} of {tried} calls"
 
 
 def _numbers(finding: Finding) -> str:

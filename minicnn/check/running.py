@@ -1,24 +1,34 @@
 """Calling a stranger's function: whatever it does, the caller gets an `Outcome`.
 
-The function gets copies of its arguments, so that what it writes into them is seen and does no harm. Warnings are its
-own affair. Where the system allows it (the main thread of a POSIX process) a call that takes too long is interrupted.
+The function gets copies of its arguments, so that what it writes into them is seen and does no harm. What it prints is
+kept, and warnings are its own affair. Where the system allows it (the main thread of a POSIX process) a call that takes
+too long is interrupted. Only Ctrl-C goes through.
 """
 
+import contextlib
+import functools
 import inspect
+import io
 import signal
+import sysconfig
 import threading
 import time
 import traceback
+import types
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from minicnn.backend.slots import describe_function, takes_keyword
+from minicnn.backend.slots import takes_keyword
+
+LONGEST_MESSAGE = 300
+RING_AGAIN = 0.25  # seconds; a function that catches everything, in a loop, is told again
+PACKAGE = str(Path(__file__).parents[1])
+NOT_THE_AUTHORS = (PACKAGE, *(sysconfig.get_paths()[name] for name in ("stdlib", "purelib", "platlib")))
 
 
 class CandidateError(Exception):
@@ -44,9 +54,18 @@ class CandidateTimeout(CandidateError):  # noqa: N818 (as TimeoutExpired in subp
         super().__init__("TimeoutError", f"still running after {seconds:.3g} s", line)
 
 
+class TimeIsUp(BaseException):
+    """The alarm rang. No Exception, so that `except Exception` in a loop does not swallow it."""
+
+    line = ""
+
+
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one call: results, or an error with the author's own line, and what was written to."""
+    """What came of one call: results, or an error with the author's own line; what was written to and printed.
+
+    `seconds` is the time that passed, `busy` the processor time of the calling thread, which others leave alone.
+    """
 
     results: Any = None
     error: str = ""
@@ -54,50 +73,104 @@ class Outcome:
     timed_out: bool = False
     unwritten: bool = False
     seconds: float = 0.0
+    busy: float = 0.0
     written_to: tuple[str, ...] = ()
-    arguments: Mapping[str, Any] = field(default_factory=dict)
+    printed: str = ""
 
 
 def keywords_for(function: Callable, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return those options that the function takes (all, if it does not tell)."""
     try:
         own = inspect.signature(function)
-    except ValueError:
+    except (ValueError, TypeError):
         return dict(options)
     return {name: value for name, value in options.items() if takes_keyword(own, name)}
 
 
 def call(function: Callable, args: Mapping[str, Any], options: Mapping[str, Any], *, seconds: float) -> Outcome:
     """Call `function(*args.values(), **options)` on copies, for at most that many seconds."""
-    own_args = {name: _copied(value) for name, value in args.items()}
-    own_options = {name: _copied(value) for name, value in options.items()}
-    begun = time.perf_counter()
+    own_args = {name: copied(value) for name, value in args.items()}
+    own_options = {name: copied(value) for name, value in options.items()}
+    keywords = keywords_for(function, own_options)
+    outcome = guarded(lambda: function(*own_args.values(), **keywords), function, seconds=seconds)
+    after = {**own_args, **own_options}
+    written_to = tuple(name for name, value in {**args, **options}.items() if not _unchanged(value, after[name]))
+    return Outcome(**{**vars(outcome), "written_to": written_to})
+
+
+def guarded(run: Callable[[], Any], function: object, *, seconds: float) -> Outcome:
+    """Run something of an author's, for at most that many seconds; `function` tells which files are the author's."""
+    printed = _Beginning()
+    begun, busy = time.perf_counter(), time.thread_time()
     try:
-        with _alarm(seconds), np.errstate(all="ignore"), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            results = function(*own_args.values(), **keywords_for(function, own_options))
-    except CandidateError as error:
-        timed_out = isinstance(error, CandidateTimeout)
+        with _alarm(seconds), _quietly(printed):
+            results = run()
+    except (TimeIsUp, CandidateTimeout) as error:
+        message = str(error) if isinstance(error, CandidateTimeout) else f"still running after {seconds:.3g} s"
         line = error.line or own_line(error, function)
-        return Outcome(
-            error=str(error), line=line, timed_out=timed_out, unwritten=error.type_name == "NotImplementedError"
-        )
-    except RecursionError as error:
-        return Outcome(error=f"RecursionError: {error}", line=own_line(error, function))
+        return Outcome(error=message, line=line, timed_out=True, printed=printed.text)
+    except CandidateError as error:
+        unwritten = error.type_name == "NotImplementedError"
+        return Outcome(error=_cut(str(error)), line=error.line, unwritten=unwritten, printed=printed.text)
+    except SystemExit as error:
+        message = "SystemExit: the function ends the whole program; return instead"
+        return Outcome(error=message, line=own_line(error, function), printed=printed.text)
     except Exception as error:
         unwritten = isinstance(error, NotImplementedError)
-        message = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        return Outcome(error=message, line=own_line(error, function), unwritten=unwritten)
-    given = {**args, **options}
-    after = {**own_args, **own_options}
-    written_to = tuple(name for name, value in given.items() if not _unchanged(value, after[name]))
-    return Outcome(results, seconds=time.perf_counter() - begun, written_to=written_to, arguments=after)
+        return Outcome(error=said(error), line=own_line(error, function), unwritten=unwritten, printed=printed.text)
+    seconds, busy = time.perf_counter() - begun, time.thread_time() - busy
+    return Outcome(results, seconds=seconds, busy=busy, printed=printed.text)
 
 
-def _copied(value: Any) -> Any:
+def copied(value: Any) -> Any:
+    """Return an array's copy, a list of copies, or any other value as it is."""
     if isinstance(value, list):
-        return [_copied(item) for item in value]
+        return [copied(item) for item in value]
     return value.copy() if isinstance(value, np.ndarray) else value
+
+
+def said(error: BaseException) -> str:
+    """Return an exception as text: "IndexError: index 5 is out of bounds ..."."""
+    try:
+        text = str(error)
+    except Exception:  # an exception of the author's own may be broken, too
+        text = ""
+    return _cut(f"{type(error).__name__}: {text}" if text else type(error).__name__)
+
+
+def own_line(error: BaseException, function: object) -> str:
+    """Return the last line of a traceback that its author wrote: "line 12: y = x @ w".
+
+    That is a line in a file of the function's, else in some file outside minicnn, the standard library and installed
+    packages, which is then named; else "".
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    files = _files_of(function)
+    own = [frame for frame in frames if frame.filename in files]
+    if own:
+        return _written(own[-1])
+    others = [f for f in frames if not f.filename.startswith(NOT_THE_AUTHORS) and not f.filename.startswith("<frozen")]
+    return f"{Path(others[-1].filename).name}, {_written(others[-1])}" if others else ""
+
+
+def _written(frame: traceback.FrameSummary) -> str:
+    return f"line {frame.lineno}: {frame.line}" if frame.line else f"line {frame.lineno}"
+
+
+def _files_of(function: object) -> set[str]:
+    """Return the files that a function, a callable object or a layer was written in, leaving out minicnn's own."""
+    parts: list[Any] = [function]
+    while isinstance(parts[-1], functools.partial):
+        parts.append(parts[-1].func)
+    parts += [getattr(parts[-1], name, None) for name in ("py_func", "__wrapped__", "__func__")]
+    if not isinstance(parts[0], types.FunctionType | types.BuiltinFunctionType):
+        parts += [getattr(type(parts[0]), name, None) for name in ("__call__", "forward", "backward")]
+    codes = [getattr(part, "__code__", part if isinstance(part, types.CodeType) else None) for part in parts]
+    return {code.co_filename for code in codes if code is not None and not code.co_filename.startswith(PACKAGE)}
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST_MESSAGE else f"{text[:LONGEST_MESSAGE]} ..."
 
 
 def _unchanged(before: Any, after: Any) -> bool:
@@ -106,37 +179,50 @@ def _unchanged(before: Any, after: Any) -> bool:
     return not isinstance(before, np.ndarray) or np.array_equal(before, after, equal_nan=before.dtype.kind == "f")
 
 
-def own_line(error: BaseException, function: object) -> str:
-    """Return the last line of the traceback that stands in the file of the function: "line 12: y = x @ w"."""
-    code = getattr(inspect.unwrap(function) if callable(function) else function, "__code__", None)
-    frames = traceback.extract_tb(error.__traceback__)
-    here = str(Path(__file__))
-    own = [frame for frame in frames if code is not None and frame.filename == code.co_filename]
-    own = own or [frame for frame in frames if frame.filename != here]
-    if not own:
-        return ""
-    return f"line {own[-1].lineno}: {own[-1].line}" if own[-1].line else f"line {own[-1].lineno}"
+class _Beginning(io.TextIOBase):
+    """A stream that keeps the beginning of what is written to it."""
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        self.text += text[: max(LONGEST_MESSAGE - len(self.text), 0)]
+        return len(text)
 
 
-@contextmanager
+@contextlib.contextmanager
+def _quietly(printed: _Beginning) -> Iterator[None]:
+    with contextlib.redirect_stdout(printed), np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextlib.contextmanager
 def _alarm(seconds: float) -> Iterator[None]:
-    """Raise `CandidateTimeout` inside the block once the time is over, where signals allow it."""
+    """Raise `TimeIsUp` inside the block once the time is over, where signals allow it."""
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
         yield
         return
 
     def ring(signum: int, frame: object) -> None:
-        raise CandidateTimeout(seconds)
+        raise TimeIsUp
 
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    begun = time.monotonic()
+    handler = signal.signal(signal.SIGALRM, ring)
+    left, interval = signal.setitimer(signal.ITIMER_REAL, seconds, RING_AGAIN)
     try:
         yield
     finally:
+        stop_alarm()
+        signal.signal(signal.SIGALRM, handler)
+        if left:  # somebody else's alarm was set, a test runner's for one
+            signal.setitimer(signal.ITIMER_REAL, max(left - (time.monotonic() - begun), 1e-3), interval)
+
+
+def stop_alarm() -> None:
+    """Let the alarm of `call` ring no more: for who has to tidy up after it rang."""
+    if hasattr(signal, "setitimer"):
         signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-
-
-def name_of(function: Callable) -> str:
-    """Name a function as its author would."""
-    return describe_function(function)

@@ -114,9 +114,9 @@ class Reading:
         return bool(self.test(trial, *self.values))
 
     @property
-    def key(self) -> tuple[Kind, str]:
+    def key(self) -> tuple[Kind, str, str]:
         """What makes two readings the same."""
-        return self.kind, self.message
+        return self.kind, self.message, repr(self.values)
 
 
 def same(a: np.ndarray, b: np.ndarray, tolerance: float) -> bool:

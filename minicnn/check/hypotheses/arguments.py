@@ -125,9 +125,8 @@ def another_array(trial: Trial) -> Iterator[Reading]:
 def absent_argument(trial: Trial) -> Iterator[Reading]:
     """An array was left out: it counts as 0 in a sum, or as 1 in a product."""
     for name, value in trial.arrays():
-        if name in trial.batched:
-            continue
-        if not value.any():
+        updated = name == "w" and "dw" in trial.arguments
+        if name in trial.batched or updated or not value.any():
             continue
         yield _reading(
             Kind.MISSING_TERM,
@@ -191,7 +190,7 @@ def changed_option(trial: Trial) -> Iterator[Reading]:
             yield _reading(
                 Kind.SCALE, f"1 - {name} stands where {name} belongs", name, lambda v: 1 - v, factor=f"(1 - {name})"
             )
-    numbers = [name for name, value in trial.arguments.items() if isinstance(value, float)]
+    numbers = [name for name, value in trial.arguments.items() if isinstance(value, float) and name != "eps"]
     for one, other in itertools.combinations(numbers, 2):
         yield Reading(
             Kind.FORWARD_DIFFERS,
@@ -208,15 +207,16 @@ def changed_option(trial: Trial) -> Iterator[Reading]:
                 yield Reading(
                     Kind.SHIFTED,
                     f"the numbers in {name} are read as if they were {words}",
-                    lambda t, name, by, count: (
-                        t.matches(t.truth(**{name: (t.arguments[name].astype(np.int64) + by) % count(t)}))
-                        or t.matches(
-                            t.truth(**{name: np.clip(t.arguments[name].astype(np.int64) + by, 0, count(t) - 1)})
-                        )
-                    ),
+                    _is_off_by,
                     values=(name, by, count),
                     evidence={"argument": name, "by": by},
                 )
+
+
+def _is_off_by(trial: Trial, name: str, by: int, count: Callable[[Trial], int]) -> bool:
+    """Return whether numbers were read too high or too low; those that fall out may come in again, stay, or be lost."""
+    moved, last = trial.arguments[name].astype(np.int64) + by, count(trial) - 1
+    return any(trial.matches(trial.truth(**{name: m})) for m in (moved % (last + 1), np.clip(moved, 0, last), moved))
 
 
 def unused_argument(trial: Trial) -> Iterator[Reading]:

@@ -103,6 +103,12 @@ def _argmax(
     return number(p, q, kernel, (stride, pads, a["x"].shape))
 
 
+def _bordered_with_zeros(a: Mapping[str, Any], result: int) -> np.ndarray:
+    """Max pooling of an image inside a border of zeros."""
+    kernel, stride, pads, _ = pool_windows(a["x"].shape, a["kernel"], a.get("stride"), a.get("padding", 0))
+    return slots()["max_pool2d_forward"].body(pad(a["x"], pads), kernel=kernel, stride=stride)[result]
+
+
 def _in_image(p: np.ndarray, q: np.ndarray, kernel: tuple[int, int], rest: Any) -> np.ndarray:
     stride, ((top, _), (left, _)), shape = rest
     rows = np.arange(p.shape[2])[:, None] * stride[0] - top + p
@@ -127,8 +133,20 @@ def _adam_step(correct_m: bool, correct_v: bool) -> Formula:
     return formula
 
 
+def _uncut_pool(a: Mapping[str, Any]) -> np.ndarray:
+    """The gradient of the padded image, for pooling."""
+    kernel, stride, pads, _ = pool_windows(a["shape"], a["kernel"], a.get("stride"), a.get("padding", 0))
+    n, c, h, w = a["shape"]
+    shape = (n, c, h + sum(pads[0]), w + sum(pads[1]))
+    given = {name: a[name] for name in ("dy", "argmax") if name in a}
+    operation = slots()["max_pool2d_backward" if "argmax" in a else "avg_pool2d_backward"]
+    return operation.body(**given, shape=shape, kernel=kernel, stride=stride)
+
+
 def _uncut(a: Mapping[str, Any]) -> np.ndarray | None:
     """The gradient of the padded image, of which the middle should have been cut out."""
+    if "shape" in a and "cols" not in a:
+        return _uncut_pool(a)
     operation = slots()["col2im" if "cols" in a else "conv2d_backward"]
     shape = a["shape"] if "cols" in a else a["x"].shape
     kernel = a["kernel"] if "cols" in a else a["w"].shape[2:]
@@ -145,7 +163,7 @@ def _uncut(a: Mapping[str, Any]) -> np.ndarray | None:
 def _corner(a: Mapping[str, Any]) -> np.ndarray | None:
     """The first H rows and W columns of the padded image's gradient."""
     whole = _uncut(a)
-    h, w = (a["shape"] if "cols" in a else a["x"].shape)[2:]
+    h, w = (a["shape"] if "shape" in a else a["x"].shape)[2:]
     return None if whole is None else whole[:, :, :h, :w]
 
 
@@ -178,6 +196,16 @@ _FORMULAS: list[tuple[str, str, Kind, str, Formula]] = [
             ("avg_pool2d_forward", "y", Kind.FORWARD_DIFFERS),
             ("avg_pool2d_backward", "dx", Kind.SCALE),
         )
+    ),
+    *(
+        (
+            "max_pool2d_forward",
+            result,
+            Kind.FORWARD_DIFFERS,
+            "the border counts as zeros; minus infinity belongs there, so that no pixel of it ever wins",
+            functools.partial(_bordered_with_zeros, result=place),
+        )
+        for place, result in enumerate(("y", "argmax"))
     ),
     (
         "max_pool2d_forward",
@@ -212,6 +240,11 @@ _FORMULAS: list[tuple[str, str, Kind, str, Formula]] = [
     ("adam_update", "w", Kind.MISSING_TERM, f"{_CORRECTION} from m", _adam_step(False, True)),
     *(
         (name, result, Kind.SHIFTED, "the padding is cut off on the wrong side", _corner)
-        for name, result in (("conv2d_backward", "dx"), ("col2im", "x"))
+        for name, result in (
+            ("conv2d_backward", "dx"),
+            ("col2im", "x"),
+            ("max_pool2d_backward", "dx"),
+            ("avg_pool2d_backward", "dx"),
+        )
     ),
 ]

@@ -25,6 +25,11 @@ def masks(trial: Trial) -> Iterator[Reading]:
     """Compare where numbers get through with where they should."""
     if trial.expected.dtype.kind == "b":
         yield Reading(Kind.MASK, "the mask is inverted: True stands where False belongs", _is_complement)
+        yield Reading(
+            Kind.SCALE,
+            "True and False belong there; the factor in it would be applied again in the backward pass",
+            lambda t: t.got.shape == t.expected.shape and np.array_equal(t.got.astype(bool), t.expected),
+        )
         return
     yield Reading(Kind.MASK, NOT_APPLIED, _not_applied)
     yield Reading(Kind.MASK, INVERTED, _inverted)

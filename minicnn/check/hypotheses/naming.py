@@ -26,6 +26,8 @@ def quantities(arguments: Mapping[str, Any], results: Mapping[str, Any]) -> dict
         found["C"] = image[1]
     if len(image) == 4:
         found["H*W"] = image[2] * image[3]
+    if "labels" in arrays:
+        found["labels.size"] = int(np.prod(arrays["labels"]))
     output = arrays.get("dy", arrays.get("y", ()))
     if len(output) == 4:
         found["oh*ow"] = output[2] * output[3]
@@ -43,6 +45,7 @@ def quantities(arguments: Mapping[str, Any], results: Mapping[str, Any]) -> dict
             found[name] = value
             if value < 1:
                 found[f"(1 - {name})"] = 1 - value
+                found[f"(1 - {name})/{name}"] = (1 - value) / value
     return found
 
 
@@ -87,4 +90,4 @@ def axis_names(name: str, ndim: int) -> tuple[str, ...]:
 
 
 def _bracketed(name: str) -> str:
-    return f"({name})" if "*" in name else name
+    return f"({name})" if "*" in name or "/" in name else name

@@ -195,6 +195,7 @@ def _groupings(trial: Trial) -> Iterator[Grouping]:
         if value.ndim == 4:
             yield Grouping(name, (2, 3), "kernel position" if name == "w" else "window" if name == "dy" else "pixel")
             yield Grouping(name, (1, 2, 3), "window" if name == "dy" else "number")
+            yield Grouping(name, (0, 2, 3), "window" if name == "dy" else "pixel")
         if value.ndim == 3:
             yield Grouping(name, (1, 2), "window")
 

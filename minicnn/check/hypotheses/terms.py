@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.backend import special_functions
+from minicnn.backend import slots, special_functions
 from minicnn.check.hypotheses.naming import names_of_factor
 from minicnn.check.kinds import Kind
 from minicnn.check.trial import Reading, Trial, largest
@@ -160,7 +160,22 @@ def _loss_dlogits(a: Mapping[str, Any]) -> Terms:
     if weights is not None:
         weights = weights.reshape(classes.shape)
         t, total = t * weights, (one_hot * weights).sum()
-    return {"the probabilities": p * t.sum(axis=1, keepdims=True) / total, "the one-hot labels": -t / total}
+    return {
+        "the part of the probabilities": p * t.sum(axis=1, keepdims=True) / total,
+        "the part of the one-hot labels": -t / total,
+    }
+
+
+def _with_bias(operation: str) -> Callable[[Mapping[str, Any]], Terms]:
+    def make(a: Mapping[str, Any]) -> Terms:
+        options = {name: value for name, value in a.items() if name not in ("x", "w", "b")}
+        if a["b"] is None:
+            return {}
+        products = slots()[operation].body(a["x"], a["w"], None, **options)
+        bias = a["b"].reshape(-1, *[1] * (products.ndim - 2))
+        return {"the sum of products": products, "the bias": bias * np.ones_like(products)}
+
+    return make
 
 
 def _gelu(a: Mapping[str, Any]) -> Terms:
@@ -219,6 +234,8 @@ def _adam_w(a: Mapping[str, Any]) -> Terms:
 
 
 _TERMS: dict[tuple[str, str], Callable[[Mapping[str, Any]], Terms]] = {
+    ("conv2d_forward", "y"): _with_bias("conv2d_forward"),
+    ("linear_forward", "y"): _with_bias("linear_forward"),
     ("batch_norm_backward", "dx"): _batch_norm_dx,
     ("batch_norm_backward", "dgamma"): _batch_norm_dgamma,
     ("batch_norm_inference_backward", "dgamma"): _batch_norm_dgamma,

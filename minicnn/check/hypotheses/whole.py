@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from minicnn.check.hypotheses.naming import name_axes, names_of_factor
+from minicnn.check.hypotheses.naming import axis_names, name_axes, names_of_factor
 from minicnn.check.kinds import Kind
 from minicnn.check.trial import Reading, Trial, largest, same
 
@@ -38,7 +38,8 @@ def scale(trial: Trial) -> Iterator[Reading]:
                 values,
                 evidence=evidence,
             )
-        yield Reading(Kind.SCALE, f"it is {name} times what it should be", _is_multiple, values, evidence=evidence)
+        times = f"-{name}" if factor < 0 else name
+        yield Reading(Kind.SCALE, f"it is {times} times what it should be", _is_multiple, values, evidence=evidence)
         if value < 1 and _without_batch(trial):
             yield Reading(
                 Kind.NOT_SUMMED,
@@ -175,6 +176,23 @@ def unsummed(trial: Trial) -> Iterator[Reading]:
                     t.got.ndim == t.expected.ndim + len(axes) and t.is_right(reduce(t.got, axis=axes))
                 ),
                 values=(axes, reduce),
+                evidence={"axes": axes},
+            )
+
+
+def sums_of_others(trial: Trial) -> Iterator[Reading]:
+    """A sum of dy over other axes than those that belong."""
+    dy = trial.arguments.get("dy")
+    if not isinstance(dy, np.ndarray) or not _is_pure_sum(trial):
+        return
+    for count in range(1, dy.ndim):
+        for axes in itertools.combinations(range(dy.ndim), count):
+            names = [axis_names("dy", dy.ndim)[axis] for axis in axes]
+            yield Reading(
+                Kind.NOT_SUMMED,
+                f"it is the sum of dy over the wrong axes: each {' and '.join(names)}",
+                lambda t, axes: t.arguments["dy"].ndim > max(axes) and t.matches(t.arguments["dy"].sum(axis=axes)),
+                (axes,),
                 evidence={"axes": axes},
             )
 
