@@ -57,9 +57,6 @@ def examinations(name: str) -> tuple[Examination, ...]:
             continue  # without a bias there is still a gradient db
         backward = backward_case(operation, forward, case, number)
         made.append(Examination(backward, reference(operation, backward), case))
-        if number == 0 and "need_dx" in operation.signature.parameters:
-            without = replace(backward, label="without dx", options={**backward.options, "need_dx": False})
-            made.append(Examination(without, reference(operation, without), case))
     return tuple(made)
 
 

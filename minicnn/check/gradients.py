@@ -15,8 +15,8 @@ from minicnn.check.habits import (
     check_single_precision,
     fresh_gradients,
     raised,
-    used_twice,
 )
+from minicnn.check.inside import inputs_of_layers, run_twice, wrong_layer
 from minicnn.check.kinds import Kind
 from minicnn.check.numeric import agrees_elsewhere, numeric_trial
 from minicnn.check.report import Finding, Report, TensorCheck
@@ -92,36 +92,57 @@ def gradcheck(
         return Report(subject.name, [*findings, Finding(kind, "backward", message, hint=kind.hint)])
     except MinicnnError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return Report(subject.name, [*findings, raised(error, "backward", backward or checked)])
     if any(finding.kind in UNCOMPARABLE for finding in findings):
         return Report(subject.name, findings)  # differences of such outputs say nothing
+
     subject.forward()
     gradients = {name: gradient for name, gradient in fresh_gradients(subject, dy).items() if name in subject.tensors}
-    smaller = _smaller_batch(subject_at, x, target, y)
-    tensors, comparisons = [], {}
-    deadline = time.perf_counter() + ALL_SECONDS
+    tensors: list[TensorCheck] = []
     for stream, (name, values) in enumerate(subject.tensors.items(), start=3):
-        gradient = gradients.get(name)
-        problem = _problem_with(name, gradient, values)
+        problem = _problem_with(name, gradients.get(name), values)
         if problem:
             findings.append(problem)
             continue
         chosen = random_permutation(Key(seed, stream, 0), values.size)[:entries]
-        check = _compare(subject, name, np.asarray(gradient), dy, y, np.sort(chosen), tolerance)
+        check = _compare(subject, name, np.asarray(gradients[name]), dy, y, np.sort(chosen), tolerance)
         tensors.append(check)
-        if check.wrong:
-            seconds = min(SECONDS, deadline - time.perf_counter())
-            trial = numeric_trial(subject, name, np.array(gradient), dy, y, seconds=seconds)
-            fewer = _trial_of_fewer(smaller, name, dy) if trial is not None else None
-            findings += _wrong_gradient(check, trial, fewer, used_twice(checked, x))
-            if trial is not None:
-                comparisons[name] = (trial.expected, trial.got)
         findings += _too_many_kinks(check)
-    if not findings and not subject.fixed_dy:
+
+    comparisons: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    wrong = [check for check in tensors if check.wrong]
+    if wrong:
+        inputs = inputs_of_layers(checked, x)
+        inside = wrong_layer(checked, inputs, lambda layer, x: gradcheck(layer, x, tolerance=tolerance, seed=seed))
+        smaller = None if inside else _smaller_batch(subject_at, x, target, y)
+        findings += inside or _read(subject, wrong, gradients, dy, y, smaller, run_twice(inputs), comparisons)
+    elif not findings and not subject.fixed_dy:
         findings += _remembered(subject, dy)
-    findings.sort(key=lambda finding: finding.evidence.pop("rank", finding.kind.rank))
-    return Report(subject.name, findings, tensors, comparisons=comparisons)
+    return Report(subject.name, sorted(findings, key=lambda f: f.order), tensors, comparisons=comparisons)
+
+
+def _read(
+    subject: Subject,
+    wrong: list[TensorCheck],
+    gradients: dict[str, Any],
+    dy: np.ndarray,
+    y: np.ndarray,
+    smaller: tuple[Subject, np.ndarray] | None,
+    twice: list[str],
+    comparisons: dict[str, tuple[np.ndarray, np.ndarray]],
+) -> list[Finding]:
+    """Measure wrong gradients whole, as long as there is time, and say what kind of mistake explains them."""
+    findings = []
+    deadline = time.perf_counter() + ALL_SECONDS
+    for check in wrong:
+        seconds = min(SECONDS, deadline - time.perf_counter())
+        trial = numeric_trial(subject, check.name, np.array(gradients[check.name]), dy, y, seconds=seconds)
+        fewer = _trial_of_fewer(smaller, check.name, dy) if trial is not None else None
+        findings += _wrong_gradient(check, trial, fewer, twice)
+        if trial is not None:
+            comparisons[check.name] = (trial.expected, trial.got)
+    return findings
 
 
 def _compare(
@@ -183,8 +204,11 @@ def _trial_of_fewer(smaller: tuple[Subject, np.ndarray] | None, name: str, dy: n
     dy = dy[: len(y)]
     if dy.shape != y.shape:
         return None
-    subject.forward()
-    gradient = fresh_gradients(subject, dy).get(name)
+    try:
+        subject.forward()
+        gradient = fresh_gradients(subject, dy).get(name)
+    except Exception:  # a backward pass that knows one size of batch alone is no finding of this check
+        return None
     if gradient is None or np.shape(gradient) != subject.tensors[name].shape:
         return None
     return numeric_trial(subject, name, np.array(gradient), dy, y, seconds=SECONDS / 2)
@@ -207,12 +231,13 @@ def _wrong_gradient(check: TensorCheck, trial: Trial | None, fewer: Trial | None
     trials = [t for t in (trial, fewer) if t is not None and not t.is_right(t.got)]
     for reading, _ in diagnose(trials, seconds=SECONDS) if trials else []:
         message = f"{reading.message}: {numbers}" if not findings else reading.message
-        own = {**reading.evidence, **evidence, "rank": reading.rank}
-        findings.append(Finding(reading.kind, check.name, message, own, reading.hint or reading.kind.hint))
+        own = {**reading.evidence, **evidence}
+        hint = reading.hint or reading.kind.hint
+        findings.append(Finding(reading.kind, check.name, message, own, hint, rank=reading.rank))
     if not findings:
         message = f"the gradient is {numbers}"
         if trial is None:
-            message += ". It is too large to be measured whole; a smaller example can be read further"
+            message += ". It is too large, or there was too little time, to be measured whole: try a smaller example"
         findings.append(Finding(Kind.UNKNOWN, check.name, message, evidence, Kind.UNKNOWN.hint))
     return findings
 
@@ -241,6 +266,8 @@ def _problem_with(name: str, gradient: np.ndarray | None, values: np.ndarray) ->
     """Say what makes a gradient impossible to compare."""
     if gradient is None:
         hint = "Which line of the backward pass hands this parameter its gradient?"
+        if name == "x":
+            hint = "What does backward return?"
         return Finding(Kind.ZERO, name, "backward gives it no gradient", hint=hint)
     if getattr(gradient, "dtype", values.dtype) != values.dtype:
         message = f"the gradient is {gradient.dtype} for an input of {values.dtype}"

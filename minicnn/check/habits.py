@@ -1,15 +1,13 @@
 """How a layer, or a pair of functions, behaves: dtypes, inputs left alone, gradients added up."""
 
-import copy
 from typing import Any
 
 import numpy as np
 
 from minicnn.check.kinds import Kind
 from minicnn.check.report import Finding
-from minicnn.check.running import own_line
+from minicnn.check.running import CandidateError, own_line, said
 from minicnn.check.subject import Subject
-from minicnn.nn import Layer
 
 Gradients = dict[str, np.ndarray | None]
 
@@ -79,30 +77,16 @@ _SHARED = (
 )
 
 
-def used_twice(checked: Any, x: Any) -> list[str]:
-    """Return the layers inside a layer that run more than once in a forward pass; each remembers its last run only."""
-    if not isinstance(checked, Layer):
-        return []
-    layer = copy.deepcopy(checked).to("numpy")
-    counts: dict[str, int] = {}
-    for name, part in layer.named_layers():
-        if not part.children() and name:
-            part.add_hook(lambda *_, name=name: counts.update({name: counts.get(name, 0) + 1}))
-    layer.forward(np.array(x, dtype=np.float32))
-    return [name for name, count in counts.items() if count > 1]
-
-
 def fresh_gradients(subject: Subject, dy: np.ndarray) -> Gradients:
     """Gradients of one backward pass alone."""
     subject.forget()
     return subject.backward(dy)
 
 
-def raised(error: Exception, where: str, by: Any) -> Finding:
+def raised(error: BaseException, where: str, by: Any) -> Finding:
     """Make a finding of an exception, with its author's own line."""
-    line = own_line(error, by)
-    kind = type(error).__name__
-    message = f"{kind}: {error}" if str(error) else kind
+    line = error.line if isinstance(error, CandidateError) else own_line(error, by)
+    message = str(error) if isinstance(error, CandidateError) else said(error)
     if isinstance(error, NotImplementedError):
         message = f"it is not written yet ({error})" if str(error) else "it is not written yet"
     elif line:

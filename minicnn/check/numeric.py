@@ -45,7 +45,7 @@ def numeric_trial(
         if not changes:
             return _contract(measured, changed_dy, gradient.shape)
         with _replaced(tensors, changes) as possible:
-            slopes = jacobian(subject, name, deadline) if possible else None
+            slopes = _attempt(lambda: jacobian(subject, name, deadline)) if possible else None
         return None if slopes is None else _contract(slopes, changed_dy, gradient.shape)
 
     def ask(**changes: Any) -> np.ndarray | None:
@@ -55,9 +55,7 @@ def numeric_trial(
         with _replaced(tensors, changes) as possible:
             if not possible:
                 return None
-            subject.forward()
-            subject.forget()
-            found = subject.backward(np.array(changed_dy)).get(name)
+            found = _attempt(lambda: _gradient(subject, name, np.array(changed_dy)))
         return None if found is None else np.array(found)
 
     expected = _contract(measured, dy, gradient.shape)
@@ -81,6 +79,20 @@ def numeric_trial(
         ask=ask,
         tolerance=NOISE,
     )
+
+
+def _attempt(run: Callable[[], Any]) -> Any:
+    """Return what comes out, or None: a layer may refuse numbers that a hypothesis has made up."""
+    try:
+        return run()
+    except Exception:
+        return None
+
+
+def _gradient(subject: Subject, name: str, dy: np.ndarray) -> np.ndarray | None:
+    subject.forward()
+    subject.forget()
+    return subject.backward(dy).get(name)
 
 
 def jacobian(subject: Subject, name: str, deadline: float) -> np.ndarray | None:
@@ -141,8 +153,10 @@ def agrees_elsewhere(subject: Subject, dy: np.ndarray, run: Callable[[], Mapping
     other = {name: np.roll(value.reshape(-1), 1).reshape(value.shape) for name, value in subject.tensors.items()}
     agrees = {}
     with _replaced(subject.tensors, other):
-        y = np.array(subject.forward())
-        gradients = run()
+        first = _attempt(subject.forward)
+        if first is None:
+            return {}
+        y, gradients = np.array(first), run()
         for name, values in subject.tensors.items():
             gradient = gradients.get(name)
             if gradient is None or np.shape(gradient) != values.shape:

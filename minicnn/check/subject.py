@@ -69,8 +69,10 @@ def subject_of_layer(original: Layer, x: Any, dtype: Any, seed: int) -> Subject:
         dx = layer.backward(dy)
         return {"x": dx, **{name: parameter.grad for name, parameter in parameters.items()}}
 
-    tensors = {"x": x, **{name: parameter.data for name, parameter in parameters.items()}}
-    return Subject(repr(original), tensors, forward, backward, layer.zero_grad, tuple(parameters))
+    tensors = {name: parameter.data for name, parameter in parameters.items()}
+    if x.dtype.kind == "f":  # whole numbers, as an embedding takes them, have no derivative
+        tensors = {"x": x, **tensors}
+    return Subject(repr(original), _not_empty(tensors), forward, backward, layer.zero_grad, tuple(parameters))
 
 
 def subject_of_loss(original: Loss, x: Any, target: Any, dtype: Any) -> Subject:
@@ -106,8 +108,18 @@ def subject_of_functions(forward: Callable, backward: Callable | None, x: Any, d
             given = [given[i] for i in free]
         return {names[i]: gradient for i, gradient in zip(free, given, strict=True)}
 
+    def value() -> np.ndarray:
+        y = forward(*inputs)
+        return y if hasattr(y, "dtype") else np.asarray(y, dtype=dtype)  # a plain number has no type of its own
+
     name = getattr(forward, "__name__", type(forward).__name__)
-    return Subject(name, {names[i]: inputs[i] for i in free}, lambda: np.asarray(forward(*inputs)), gradients)
+    return Subject(name, _not_empty({names[i]: inputs[i] for i in free}), value, gradients)
+
+
+def _not_empty(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    if not tensors:
+        raise ArgumentError("x holds whole numbers, so there is nothing to differentiate by: x.astype(float)")
+    return tensors
 
 
 def make_subject(

@@ -1,0 +1,51 @@
+"""Inside a network: which of its layers is wrong, and which run twice."""
+
+import copy
+import functools
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from minicnn.backend import to_host
+from minicnn.check.report import Finding, Report
+from minicnn.nn import Layer
+
+Inputs = dict[str, list[np.ndarray]]
+
+
+def inputs_of_layers(checked: Any, x: Any) -> Inputs:
+    """Return what each layer directly inside a layer gets in a forward pass, by name; once for every time it runs."""
+    seen: Inputs = {}
+    if not isinstance(checked, Layer) or not checked.children():
+        return seen
+    network = copy.deepcopy(checked).to("numpy").astype(np.float64)
+    for name, layer in network.children().items():
+        layer.add_hook(functools.partial(_keep, seen.setdefault(name, [])))
+    try:
+        network.forward(np.asarray(to_host(x), dtype=np.float64))
+    except Exception:  # whatever it is, the check itself has reported it
+        return {}
+    return seen
+
+
+def _keep(inputs: list[np.ndarray], layer: Layer, x: np.ndarray, y: np.ndarray) -> None:
+    inputs.append(np.array(x))
+
+
+def wrong_layer(checked: Any, inputs: Inputs, check: Callable[[Layer, np.ndarray], Report]) -> list[Finding]:
+    """Check the layers inside, each at the input that it gets; return the findings of the first that is wrong."""
+    for name, layer in checked.children().items() if isinstance(checked, Layer) else ():
+        for x in inputs.get(name, ())[:1]:
+            if x.dtype.kind != "f" or not x.size:
+                continue
+            report = check(layer, x)
+            if not report.ok and not report.undecided:
+                return [replace(f, where=f"{name}.{f.where}", rank=f.rank) for f in report.findings if not f.remark]
+    return []
+
+
+def run_twice(inputs: Inputs) -> list[str]:
+    """Return the layers that run more than once in a forward pass; each remembers its last run only."""
+    return [name for name, times in inputs.items() if len(times) > 1]
