@@ -22,8 +22,10 @@ def refusal(candidate: Candidate, seen: Sequence[Observation]) -> tuple[list[Fin
     if printed:
         notes.append(f"it prints; the first that it printed: {printed.strip()[:200]}")
     if candidate.numbers:
-        notes.append(
-            "it takes stride=2 but not stride=(2, 2), which is how a layer hands it over: plugged in, it raises"
+        message = "it takes stride=2 but not stride=(2, 2), which is how a layer hands it over: plugged in, it raises"
+        hint = "pair = value if isinstance(value, tuple) else (value, value) turns both into a pair."
+        findings["numbers"] = Finding(
+            Kind.RAISES, "pairs", message, {"numbers_only": True, "line": ""}, hint, remark=True
         )
     for o in seen:
         if not o.failed:

@@ -130,6 +130,8 @@ def name_of_assignment(path: Path, source: str, given: str | None = None) -> str
     Raises `ArgumentError` if none of them is the name of an assignment.
     """
     line = re.search(r"""^ASSIGNMENT\s*=\s*["'](\w+)["']""", source, re.MULTILINE)
+    if given is not None:
+        given = next((name for name in ASSIGNMENTS if name.split("_")[0] == given), given)
     candidates = [given] if given is not None else [line[1] if line else None, path.resolve().parent.name, path.stem]
     for name in candidates:
         if name in ASSIGNMENTS:

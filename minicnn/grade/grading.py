@@ -42,7 +42,11 @@ def score(path: str | Path, *, assignment: str | None = None, limits: Limits | N
     source, problem = _read(path)
     name = name_of_assignment(path, source, assignment)
     entry = ASSIGNMENTS[name]
-    with Student(source, "solution.py", limits if limits is not None else entry.limits) as student:
+    with Student(
+        source,
+        path.name if path.stem.isidentifier() and path.suffix == ".py" else "solution.py",
+        limits if limits is not None else entry.limits,
+    ) as student:
         parts = _nothing(entry, problem) if problem else _parts(Grading(student, entry))
         return Grade(str(path), name, parts, student.printed(), time.monotonic() - begun)
 

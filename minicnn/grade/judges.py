@@ -141,7 +141,8 @@ def judge_operation(grading: Grading, name: str, result: str | None, takes: str)
     findings = [
         finding
         for finding in report.findings
-        if not finding.remark and (result is None or finding.where == result or finding.where not in returns)
+        if (not finding.remark or "numbers_only" in finding.evidence)
+        and (result is None or finding.where == result or finding.where not in returns)
     ]
     tallies = [tally for key, tally in report.tallies.items() if result in (None, key)]
     right, tried = sum(tally.right for tally in tallies), sum(tally.tried for tally in tallies)
@@ -152,6 +153,8 @@ def judge_operation(grading: Grading, name: str, result: str | None, takes: str)
         message = f"the function does not take {', '.join(missing)}"
         findings.insert(0, Finding(Kind.IGNORES_ARGUMENT, name, message, {}, Kind.IGNORES_ARGUMENT.hint))
     note = f"{right} of {tried} results" if tried else ""
+    if tried and right == tried and findings:
+        note += f", less for {', '.join(dict.fromkeys(str(finding.kind) for finding in findings))}"
     return Verdict(not findings and right == tried and tried > 0, share, findings, note)
 
 

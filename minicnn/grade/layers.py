@@ -40,11 +40,9 @@ def make_layer(grading: Grading, args: tuple[Any, ...], options: dict[str, Any])
     kernel = args[2] if isinstance(args[2], tuple) else (args[2], args[2])
     for number, (name, shape) in enumerate((("weight", (args[1], args[0], *kernel)), ("bias", (args[1],)))):
         parameter = getattr(layer, name)
-        if parameter.data.shape != shape or parameter.data.dtype != np.float32:
-            found = f"{parameter.data.dtype} of shape {parameter.data.shape}"
-            raise CandidateError(
-                "ShapeError", f"self.{name} of {layer!r} is {found}, expected float32 of shape {shape}"
-            )
+        if parameter.data.shape != shape:
+            found = f"self.{name} of {layer!r} has the shape {parameter.data.shape}"
+            raise CandidateError("ShapeError", f"{found}, expected {shape}")
         parameter.data = random_normal(Key(2, number, 0), shape=shape).astype(np.float32)
     return layer
 
@@ -96,6 +94,7 @@ def judge_manners(grading: Grading) -> Verdict:
         lambda: _adds_up(make_layer(grading, args, options), x, dy),
         lambda: _needs_forward(make_layer(grading, args, options), dy),
         lambda: _leaves_alone(make_layer(grading, args, options), x, dy),
+        lambda: _starts_well(grading),
     ]
     return _judge_all(rules)
 
@@ -127,6 +126,23 @@ def _needs_forward(layer: RemoteLayer, dy: np.ndarray) -> list[Finding]:
             return []
         raise
     return [_finding(Kind.WRONG_CACHE, "backward before any forward pass is no error", ORDER_HINT)]
+
+
+def _starts_well(grading: Grading) -> list[Finding]:
+    """Parameters begin in float32, and weights with the standard deviation that keeps the size of the numbers."""
+    c, f, k = 16, 24, 3
+    layer = RemoteLayer(grading.student, "Conv2d", (c, f, k), {}, ("weight", "bias"))
+    findings = []
+    for name, parameter in layer.named_parameters().items():
+        if parameter.data.dtype != np.float32:
+            message = f"it begins as {parameter.data.dtype}; float32 belongs there"
+            hint = "`.astype(np.float32)` at the very end: what is multiplied by np.sqrt(...) later may change again."
+            findings.append(Finding(Kind.DTYPE, name, message, {}, hint))
+    spread, expected = float(layer.weight.data.std()), (2 / (c * k * k)) ** 0.5
+    if not expected / 1.5 < spread < 1.5 * expected:
+        message = f"its standard deviation is {spread:.3g} at the beginning, expected {expected:.3g} for {layer!r}"
+        findings.append(Finding(Kind.SCALE, "weight", message, {}, "What does the README say about the first values?"))
+    return findings
 
 
 def _leaves_alone(layer: RemoteLayer, x: np.ndarray, dy: np.ndarray) -> list[Finding]:

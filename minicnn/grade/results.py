@@ -10,7 +10,7 @@ from minicnn.check.report import Finding
 
 WIDTH = 100
 MOST_FINDINGS = 3
-"""Findings of one part that are shown: the most specific come first, and more would only be read less."""
+"""Results of one part of which is shown what is wrong; more would only be read less."""
 
 MOST_LINES = 12
 """Lines of what the student's code printed."""
@@ -62,8 +62,12 @@ class PartResult:
 
     def remarks(self) -> list[tuple[str, str]]:
         """Return what is wrong with it, and the hint that goes with that."""
-        shown = self.findings[:MOST_FINDINGS]
-        return [(_clean(f"[{finding.kind}] {_with_place(finding, self.name)}"), finding.hint) for finding in shown]
+        first = {finding.where: finding for finding in reversed(self.findings)}  # of each result the most specific
+        places = list(dict.fromkeys(finding.where for finding in self.findings))
+        shown = [first[place] for place in places[:MOST_FINDINGS]]
+        remarks = [(_clean(f"[{finding.kind}] {_with_place(finding, self.name)}"), finding.hint) for finding in shown]
+        more = len(places) - len(shown)
+        return [*remarks, (f"and {more} more, which `minicnn check` shows", "")] if more else remarks
 
 
 @dataclass(frozen=True)

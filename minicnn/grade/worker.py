@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from minicnn.check.running import CandidateError, CandidateTimeout
+from minicnn.check.running import CandidateError, CandidateTimeout, TimeIsUp, stop_alarm
 from minicnn.errors import BackendError
 from minicnn.grade.limits import Limits
 from minicnn.grade.protocol import ProtocolError, receive, send
@@ -114,7 +114,8 @@ class Worker:
             self.close()
             raise CandidateError("ProtocolError", f"the process gave an answer that cannot be read: {error}") from None
         except BaseException as error:  # the caller's alarm, or Ctrl-C: the answer would come when nobody waits for it
-            if isinstance(error, CandidateTimeout) and not error.line:
+            stop_alarm()
+            if isinstance(error, TimeIsUp | CandidateTimeout) and not error.line:
                 error.line = self._line_after(signal.SIGUSR1)
             self.close()
             raise
