@@ -10,7 +10,16 @@ from minicnn.nn.conv import Conv2d
 from minicnn.nn.dropout import Dropout
 from minicnn.nn.layer import Layer
 from minicnn.nn.linear import Flatten, Linear
-from minicnn.nn.loss import CrossEntropyLoss, Loss
+from minicnn.nn.loss import (
+    BCEWithLogitsLoss,
+    CrossEntropyLoss,
+    DiceLoss,
+    HingeLoss,
+    HuberLoss,
+    L1Loss,
+    Loss,
+    MSELoss,
+)
 from minicnn.nn.modes import evaluating, without_input_gradient
 from minicnn.nn.norm import BatchNorm1d, BatchNorm2d
 from minicnn.nn.parameter import Buffer, Parameter, Parameters
@@ -22,20 +31,26 @@ __all__ = [
     "GELU",
     "SELU",
     "AvgPool2d",
+    "BCEWithLogitsLoss",
     "BatchNorm1d",
     "BatchNorm2d",
     "Buffer",
     "Concat",
     "Conv2d",
     "CrossEntropyLoss",
+    "DiceLoss",
     "Dropout",
     "Flatten",
     "GlobalAvgPool2d",
+    "HingeLoss",
+    "HuberLoss",
     "Identity",
+    "L1Loss",
     "Layer",
     "LeakyReLU",
     "Linear",
     "Loss",
+    "MSELoss",
     "MaxPool2d",
     "Parameter",
     "Parameters",
