@@ -1,6 +1,6 @@
 """Does the examiner name mistakes right, by kind, and how long does it take?
 
-    python benchmarks/diagnosis.py [--json FILE] [--all]
+    python benchmarks/diagnosis.py [KIND ...] [--json FILE] [--all]
 
 Examines every implementation of `tests/mistakes`: those with a mistake should be caught, and the first finding should
 be of the kind that a teacher would name; in the correct ones nothing should be found. Prints a table by kind, then what
@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.check import Report, examine
+from minicnn.check import Kind, Report, examine
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
@@ -61,11 +61,16 @@ def is_right(record: dict[str, Any]) -> bool:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("kinds", nargs="*", metavar="KIND", help="only mistakes of these kinds (default: all)")
     parser.add_argument("--json", metavar="FILE", help="write every verdict to this file")
     parser.add_argument("--all", action="store_true", help="list what was named right, too")
     arguments = parser.parse_args()
 
-    faulty = [judge(entry) for entry in (*mistakes.MISTAKES, *mistakes.LAYER_MISTAKES)]
+    wanted = set(arguments.kinds or Kind)
+    if unknown := wanted - set(Kind):
+        parser.error(f"there is no kind {', '.join(sorted(unknown))}; the kinds are {', '.join(Kind)}")
+    entries = [entry for entry in (*mistakes.MISTAKES, *mistakes.LAYER_MISTAKES) if entry.kind in wanted]
+    faulty = [judge(entry) for entry in entries]
     correct = [judge(entry) for entry in (*mistakes.CORRECT, *mistakes.LAYER_CORRECT)]
     kinds: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for record in faulty:

@@ -54,7 +54,7 @@ def without_torch(tmp_path):
 
 
 def test_all_scripts_are_tested():
-    others = {"harness", "mnist_accuracy"}  # the second needs MNIST, and minutes
+    others = {"harness", "mnist_accuracy", "diagnosis"}  # the second needs MNIST, and minutes; the third is below
     assert {path.stem for path in FOLDER.glob("*.py")} == {*SCRIPTS, *others}
 
 
@@ -203,3 +203,22 @@ def test_dezero_computes_in_float32(dezero, monkeypatch):
         workload = dataclasses.replace(harness.WORKLOADS[name], batch=2)
         harness.contender("DeZero", workload, training=True)()
     assert types == {np.dtype(np.float32)}
+
+
+def test_diagnosis_counts_by_kind(tmp_path):
+    file = tmp_path / "verdicts.json"
+    printed = run("diagnosis", "sign", "zero", "--json", str(file))
+    verdicts = json.loads(file.read_text())["mistakes"]
+    assert {verdict["kind"] for verdict in verdicts} == {"sign", "zero"}
+    named = sum(verdict["named"] in (verdict["kind"], *verdict["also"]) for verdict in verdicts)
+    total = next(line.split() for line in printed.splitlines() if line.startswith("all "))
+    assert total[:4] == ["all", str(len(verdicts)), str(len(verdicts)), str(named)]
+    assert "0 false alarms" in printed
+
+
+def test_diagnosis_knows_no_other_kinds(tmp_path):
+    done = subprocess.run(
+        [sys.executable, str(FOLDER / "diagnosis.py"), "sine"], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 2
+    assert "there is no kind sine" in done.stderr

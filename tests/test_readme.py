@@ -26,6 +26,8 @@ def test_the_examples_run_one_after_the_other(capsys, tmp_path, monkeypatch):
     assert "receptive field" in printed
     assert "'accuracy': 0.9" in printed
     assert printed.count(": ok") == 3
+    shown_report = re.search(r"```\n(examine of.*?)```", README, flags=re.DOTALL)[1]
+    assert shown_report in printed
 
 
 def test_the_example_is_fifteen_lines():
