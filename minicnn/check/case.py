@@ -9,6 +9,7 @@ import numpy as np
 
 from minicnn.backend import Key, slots, use_backend
 from minicnn.backend.slots import Slot
+from minicnn.check.running import copied
 from minicnn.ops import random_normal
 
 PAIRS = ("kernel", "stride", "padding", "dilation", "pool_kernel", "pool_stride", "pool_padding")
@@ -83,7 +84,7 @@ def reference(operation: Slot, case: Case) -> dict[str, Any]:
 
     def run() -> Any:
         with use_backend("numpy"), np.errstate(all="ignore"):
-            return operation.body(*map(_copy, case.args.values()), **case.options)
+            return operation.body(*map(copied, case.args.values()), **case.options)
 
     return named_results(operation, Context().run(run))
 
@@ -136,12 +137,6 @@ def _single(value: Any) -> Any:
         return [_single(item) for item in value]
     is_float = isinstance(value, np.ndarray) and value.dtype.kind == "f"
     return value.astype(np.float32) if is_float else value
-
-
-def _copy(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_copy(item) for item in value]
-    return value.copy() if isinstance(value, np.ndarray) else value
 
 
 def normal(number: int, stream: int, *shape: int) -> np.ndarray:

@@ -1,10 +1,12 @@
 """Hypotheses about mistakes: each proposes readings of a wrong result, and a reading is believed if it fits all trials.
 
-zero .. bordered                                    the result as a whole
-masks                                               what gets through
-incomplete_sums, overwritten                        sums of which a part is lost
-terms, statistics, formulas                         formulas, term by term
-flipped_argument .. unused_argument                 what the computation was fed with
+whole        the result as a whole: zero, sign, scale, axes, shifts
+masks        what gets through
+parts        sums of which a part is lost, batches of which a part counts
+terms        formulas, term by term
+measured     the same without a formula, for gradients that were measured
+formulas     wrong formulas that are met again and again
+arguments    what the computation was fed with
 """
 
 from collections.abc import Callable, Iterator

@@ -178,7 +178,7 @@ def _contributions(trial: Trial, grouping: Grouping) -> np.ndarray | None:
 
 
 def _is_linear(trial: Trial, name: str, whole: np.ndarray) -> bool:
-    """Return whether f(a + b) = f(a) + f(b) - f(0), with a random b."""
+    """Return whether f(a + b) = f(a) + f(b) - f(0), with other numbers b."""
     other = np.cos(1 + 7 * np.arange(whole.size)).reshape(whole.shape)
     rest, alone, both = (trial.truth(**{name: a}) for a in (np.zeros_like(whole), other, whole + other))
     if rest is None or alone is None or both is None or rest.dtype.kind != "f":
