@@ -30,7 +30,6 @@ from minicnn.check.trial import Trial, same
 
 DOUBLE, SINGLE = 1e-8, 1e-4  # relative errors that are still rounding
 LOST_DIGITS = 1e-5  # what numbers that went through float32 may be off by
-READING_SECONDS = 2.0
 
 
 def is_right(seen: Observation, name: str) -> bool:
@@ -130,8 +129,10 @@ def _read(name: str, candidate: Candidate, wrong: list[Observation]) -> list[Fin
         return [explained_without]
     trials = [_trial(name, candidate, o) for o in wrong]
     findings: list[Finding] = []
-    seconds = min(READING_SECONDS, max(candidate.deadline - time.perf_counter(), 0.2))
-    for reading, explained in diagnose(trials, seconds=seconds):
+    begun = time.perf_counter()
+    believed = diagnose(trials, seconds=max(candidate.reading_seconds, 0.3))
+    candidate.reading_seconds -= time.perf_counter() - begun
+    for reading, explained in believed:
         rank, message = reading.rank, reading.message
         if 3 * len(explained) < len(trials):
             continue  # one example is easily explained, and a student misled
