@@ -6,7 +6,8 @@ from minicnn import ops
 from minicnn.backend import Array
 from minicnn.errors import ArgumentError
 from minicnn.nn import Parameter
-from minicnn.optim.optimizer import Optimizer, ParametersLike
+from minicnn.optim.groups import GroupsLike, Setting
+from minicnn.optim.optimizer import Due, Optimizer
 
 
 class SGD(Optimizer):
@@ -17,8 +18,8 @@ class SGD(Optimizer):
 
     Parameters
     ----------
-    parameters : list, dict or pairs
-        `model.parameters()`.
+    parameters : list, dict, pairs or groups
+        `model.parameters()`, or groups of them with settings of their own.
     lr : float
         Learning rate.
     momentum : float
@@ -29,34 +30,34 @@ class SGD(Optimizer):
         Pulls every parameter towards zero (an L2 penalty of weight_decay / 2 * |w|^2).
     """
 
-    hyperparameters = ("lr", "momentum", "nesterov", "weight_decay")
     moments = ("velocity",)
+    momentum, nesterov, weight_decay = Setting(), Setting(), Setting()
 
     def __init__(
         self,
-        parameters: ParametersLike,
+        parameters: GroupsLike,
         lr: float = 1e-3,
         momentum: float = 0.0,
         *,
         nesterov: bool = False,
         weight_decay: float = 0.0,
     ) -> None:
-        super().__init__(parameters, lr)
-        if momentum < 0 or weight_decay < 0:
+        super().__init__(parameters, lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay)
+
+    def check(self, *, momentum: float, nesterov: bool, weight_decay: float, **_: Any) -> None:
+        """Raise `ArgumentError` for numbers below 0, and for Nesterov's variant of no momentum."""
+        if not (momentum >= 0 and weight_decay >= 0):
             raise ArgumentError(f"SGD: momentum and weight_decay must be at least 0, not {momentum} and {weight_decay}")
         if nesterov and momentum == 0:
             raise ArgumentError("SGD: Nesterov's variant needs a momentum above 0")
-        self.momentum = momentum
-        self.nesterov = nesterov
-        self.weight_decay = weight_decay
 
-    def update(self, parameter: Parameter, grad: Array, memory: dict[str, Any]) -> None:
+    def update(self, parameter: Parameter, grad: Array, memory: dict[str, Any], **settings: Any) -> None:
         """One step down the gradient."""
-        parameter.data, memory["velocity"] = ops.sgd_update(parameter.data, grad, memory["velocity"], **self.settings())
+        parameter.data, memory["velocity"] = ops.sgd_update(parameter.data, grad, memory["velocity"], **settings)
 
-    def update_all(self, due: list[tuple[Parameter, dict[str, Any]]]) -> None:
-        """All parameters in one operation."""
+    def update_all(self, due: Due, **settings: Any) -> None:
+        """All parameters of a group in one operation."""
         if type(self).update is SGD.update:
-            self.in_one_operation(ops.sgd_update_all, due, **self.settings())
+            self.in_one_operation(ops.sgd_update_all, due, **settings)
         else:  # a subclass has a rule of its own
-            super().update_all(due)
+            super().update_all(due, **settings)

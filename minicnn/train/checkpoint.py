@@ -2,7 +2,8 @@
 
     model/<name>                parameters and buffers
     optimizer/<name>/<what>     velocity, moments
-    meta                        JSON: epoch, history, hyper-parameters, random counters, openings of the test set
+    meta                        JSON: epoch, history, hyper-parameters, pace of the schedule, random counters,
+                                openings of the test set
 
 No pickle: a checkpoint from a stranger can be read without running the stranger's code.
 """
@@ -44,6 +45,7 @@ def save_checkpoint(trainer: "Trainer", path: str | Path) -> None:
         "optimizer": type(trainer.optimizer).__name__,
         "hyperparameters": optimizer["hyperparameters"],
         "optimizer_steps": steps,
+        "pace": trainer.pace.state_dict(),
         "rngs": {name: [rng.seed, rng.stream, rng.step] for name, rng in trainer.rngs().items()},
         "test_set_openings": trainer.test_set_openings,
         "examples": trainer.images_per_epoch,
@@ -70,13 +72,15 @@ def load_checkpoint(trainer: "Trainer", path: str | Path) -> None:
     Raises
     ------
     CheckpointError
-        If the file is missing, damaged, no checkpoint, or of another model or optimizer. The training then stays as it
-        was.
+        If the file is missing, damaged, no checkpoint, or of another model, optimizer or schedule. The training then
+        stays as it was.
     """
     arrays, meta = read_checkpoint(path)
     kind = type(trainer.optimizer).__name__
     if "rngs" not in meta:
         raise CheckpointError(f"{path} holds weights alone: a training cannot go on from it; use load_weights")
+    if "pace" not in meta:
+        raise CheckpointError(f"{path} was written by an older version of minicnn; train anew")
     if meta["optimizer"] != kind:
         raise CheckpointError(f"{path} was written with the optimizer {meta['optimizer']}, this training has {kind}")
     memory: dict[str, dict[str, Any]] = {name: {"step": step} for name, step in meta["optimizer_steps"].items()}
@@ -90,6 +94,10 @@ def load_checkpoint(trainer: "Trainer", path: str | Path) -> None:
     for name, now in (("examples", trainer.images_per_epoch), ("batch_size", trainer.batch_size)):
         if now and meta[name] and now != meta[name]:
             raise CheckpointError(f"{path} was written with {name} {meta[name]}, this training has {now}")
+    try:
+        trainer.pace.check(meta["pace"])
+    except CheckpointError as error:
+        raise CheckpointError(f"{path} was {error}") from None
     before = trainer.model.state_dict()
     _load_model(trainer.model, arrays, path)
     try:
@@ -97,6 +105,7 @@ def load_checkpoint(trainer: "Trainer", path: str | Path) -> None:
     except CheckpointError:
         trainer.model.load_state_dict(before)
         raise
+    trainer.pace.load_state_dict(meta["pace"], trainer.optimizer)
     for name, (seed, stream, step) in meta["rngs"].items():
         _set(rngs[name], seed, stream, step)
     trainer.epoch = meta["epoch"]

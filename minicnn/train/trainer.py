@@ -1,32 +1,41 @@
 """The training loop.
 
 for every epoch:
-    for every batch:   zero_grad -> forward -> loss -> backward -> (clip) -> step
+    for every batch:   zero_grad -> forward -> loss -> backward -> (regularise) -> (clip) -> step
     evaluate on the validation set, tell the callbacks
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from minicnn.backend import Array, CounterRng, backend_of, default_rng, get_backend, to_backend, to_host
+from minicnn.backend import Array, CounterRng, default_rng
 from minicnn.data import DataLoader, SealedDataset
-from minicnn.data.dataset import ArrayDataset, as_dataset, checked_inputs
-from minicnn.errors import ArgumentError, CheckpointError, DataError, expect_kind, whole_number
+from minicnn.data.dataset import as_dataset
+from minicnn.errors import ArgumentError, DataError, expect_kind, whole_number
 from minicnn.metrics import accuracy_score
-from minicnn.nn import CrossEntropyLoss, Layer, Loss, evaluating, without_input_gradient
-from minicnn.optim import Adam, Optimizer, clip_grad_norm
+from minicnn.nn import CrossEntropyLoss, Layer, Loss, Parameter, without_input_gradient
+from minicnn.optim import Adam, Optimizer, Regulariser, Schedule, clip_grad_norm
 from minicnn.train.callbacks import Callback, Checkpoint
-from minicnn.train.checkpoint import load_checkpoint, save_openings
+from minicnn.train.checkpoint import save_openings
 from minicnn.train.guard import Guard
 from minicnn.train.history import History
 from minicnn.train.means import RunningMeans
+from minicnn.train.pacing import Pace
+from minicnn.train.predicting import (
+    Metric,
+    backend_of_model,
+    dtype_of_model,
+    mean_measures,
+    measured,
+    outputs,
+    softmax,
+)
 from minicnn.train.progress import ProgressBar
-
-Metric = Callable[[Array, Array], Any]
+from minicnn.train.run import begin_run, how_to_resume
 
 
 def accuracy(prediction: Array, target: Array) -> Array:
@@ -48,6 +57,13 @@ class Trainer:
     metrics : dict of str to function, optional
         What else is measured: functions (prediction, target) -> mean over the batch. By default the accuracy, where the
         loss is cross-entropy.
+    schedule : Schedule, optional
+        How the learning rates of all groups of parameters change: `optim.Cosine(T_max=30)`. It has the last word: what
+        else sets them during the training is overwritten at the next step.
+    regularisers : sequence of Regulariser
+        Penalties and limits on the weights: `[optim.L2(1e-4), optim.MaxNorm(3.0)]`. Their gradients are added to the
+        loss's, their limits hold after each step, and what the penalties come to is in the history as "penalty"; the
+        "loss" there stays that of the data.
     clip_norm : float, optional
         Gradients together longer than this are scaled down to it.
     rng : CounterRng, optional
@@ -58,7 +74,7 @@ class Trainer:
     epoch : int
         Epochs done.
     history : History
-        What was measured in them.
+        What was measured in them: the means over each epoch, and "lr", the first group's learning rate at its end.
     stop_reason : str or None
         Why the last `fit` ended early, if it did.
     test_set_openings : list of str
@@ -72,6 +88,8 @@ class Trainer:
         loss: Loss | None = None,
         optimizer: Optimizer | None = None,
         metrics: Mapping[str, Metric] | None = None,
+        schedule: Schedule | None = None,
+        regularisers: Sequence[Regulariser] = (),
         clip_norm: float | None = None,
         rng: CounterRng | None = None,
     ) -> None:
@@ -81,6 +99,8 @@ class Trainer:
         expect_kind(Optimizer, self.optimizer, "optimizer")
         default_metrics: dict[str, Metric] = {"accuracy": accuracy} if isinstance(self.loss, CrossEntropyLoss) else {}
         self.metrics = dict(expect_kind(Mapping, metrics, "metrics")) if metrics is not None else default_metrics
+        self.pace = Pace(expect_kind(Schedule, schedule, "schedule") if schedule is not None else None)
+        self.regularisers = [expect_kind(Regulariser, regulariser, "a regulariser") for regulariser in regularisers]
         self.clip_norm = clip_norm
         self.rng = rng if rng is not None else default_rng()
         self.epoch = 0
@@ -90,6 +110,7 @@ class Trainer:
         self.checkpoint: Checkpoint | None = None
         self.last_epoch = self.images_per_epoch = self.batch_size = self.batch_images = 0
         self._guard: Guard | None = None
+        self._penalty: dict[str, Array] = {}  # at the last step; on a GPU it stays there
         self._inherited_openings: list[str] = []  # by earlier processes of this run, not yet told to a test set
 
     # Training
@@ -132,7 +153,8 @@ class Trainer:
         Raises
         ------
         ArgumentError, DataError
-            If an argument makes no sense, `train` is a sealed test set, or the optimizer is that of another model.
+            If an argument makes no sense, `train` is a sealed test set, the optimizer is that of another model, or the
+            schedule ends before the training does.
         OutputError
             If `out` cannot be written to.
         CheckpointError
@@ -145,12 +167,15 @@ class Trainer:
             expect_kind(Callback, callback, "callback")
         self._check_optimizer()
         train, validation = self._open_for_training(train), self._open_for_training(validation)
-        loader = DataLoader(train, batch_size, shuffle=True, drop_last=drop_last, rng=self.rng, backend=self._backend())
+        loader = DataLoader(
+            train, batch_size, shuffle=True, drop_last=drop_last, rng=self.rng, backend=backend_of_model(self.model)
+        )
         self.images_per_epoch = len(loader) * loader.batch_size if drop_last else len(train)
         self.batch_size = loader.batch_size
         self.last_epoch = self.epoch + epochs
-        if self._begin_run(out, resume):
+        if begin_run(self, out, resume):
             self.last_epoch = epochs
+        self._check_schedule(len(loader), validation is not None)
         self.stop_reason = None
         # The checkpoint comes last: what callbacks change at the end of an epoch, such as the learning rate, is in it.
         watchers = [*([ProgressBar()] if verbose else []), *callbacks, *([self.checkpoint] if self.checkpoint else [])]
@@ -165,7 +190,7 @@ class Trainer:
                 self._one_epoch(loader, validation, watchers)
         except KeyboardInterrupt as interrupt:
             self.stop_reason = "interrupted"
-            interrupt.add_note(self._how_to_resume())
+            interrupt.add_note(how_to_resume(self))
             raise
         finally:
             for callback in begun:
@@ -181,6 +206,7 @@ class Trainer:
 
         Raises `NonFiniteError` (on the host; a GPU is not made to wait) before the weights are spoilt.
         """
+        self.pace.before_step(self.optimizer, self.epoch)
         guard = self._watch(x, when)
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # the guard says it better
             self.optimizer.zero_grad()
@@ -189,17 +215,30 @@ class Trainer:
             guard.check_loss(loss)
             with without_input_gradient(self.model):
                 self.model.backward(self.loss.backward())
+            self._penalise(guard.parameters)
             guard.check_gradients()
             if self.clip_norm is not None:
                 clip_grad_norm(self.optimizer.parameters.values(), self.clip_norm)
             self.optimizer.step()
+            for regulariser in self.regularisers:
+                regulariser.project(guard.parameters)
+        self.pace.steps += 1
         return loss, prediction
+
+    def _penalise(self, parameters: Mapping[str, Parameter]) -> None:
+        """Add the regularisers' gradients to those of the loss, and note what their penalties come to."""
+        if self.regularisers:
+            self._penalty = {"penalty": sum(regulariser.penalty(parameters) for regulariser in self.regularisers)}
+        for regulariser in self.regularisers:
+            regulariser.add_gradients(parameters)
 
     def _watch(self, x: Array, when: str) -> Guard:
         """Return the guard, ready for a step on this batch."""
         guard = self._guard
         if guard is None or guard.model is not self.model:
-            guard = self._guard = Guard(self.model, self.optimizer.parameters)
+            own = {id(parameter) for parameter in self.optimizer.parameters.values()}
+            trained = {name: p for name, p in self.model.named_parameters().items() if id(p) in own}
+            guard = self._guard = Guard(self.model, trained)
         guard.before(x, when)
         return guard
 
@@ -213,7 +252,7 @@ class Trainer:
         loader.rng = CounterRng(self.rng.seed, self.rng.stream, step=self.epoch)
         for batch, (x, y) in enumerate(loader, start=1):
             loss, prediction = self.train_step(x, y, when=f"epoch {epoch}, batch {batch}")
-            means.add(len(x), {"loss": loss, **self._measure(prediction, y)})
+            means.add(len(x), {"loss": loss, **self._penalty, **measured(self.metrics, prediction, y)})
             self.batch_images = len(x)
             for callback in callbacks:
                 callback.on_batch_end(batch, means)
@@ -223,6 +262,7 @@ class Trainer:
         if validation is not None:
             logs |= {f"val_{name}": value for name, value in self._evaluate(validation, batch_size=256).items()}
         logs["lr"] = self.optimizer.lr
+        self.pace.observe(self.epoch, logs)
         self.epoch = epoch
         self.history.add(epoch, logs)
         for callback in callbacks:
@@ -242,35 +282,18 @@ class Trainer:
 
     def predict(self, x: Any, *, batch_size: int = 256) -> np.ndarray:
         """Return the model's output for inputs x (N, ...), in evaluation mode, on the host: (N, K) for K classes."""
-        if isinstance(x, ArrayDataset | SealedDataset):
-            raise DataError("predict takes inputs, not a data set: predict(dataset.x)")
-        x = checked_inputs(to_host(x), self._dtype())
-        batch_size = whole_number("batch_size", batch_size)
-        with evaluating(self.model):
-            pieces = (x[i : i + batch_size] for i in range(0, len(x), batch_size))
-            return np.concatenate([to_host(self.model(to_backend(piece, self._backend()))) for piece in pieces])
+        return outputs(self.model, x, batch_size)
 
     def predict_proba(self, x: Any, *, batch_size: int = 256) -> np.ndarray:
         """Return probabilities of the classes, the softmax of the scores: (N, K), each row sums to 1."""
-        scores = self.predict(x, batch_size=batch_size)
-        e = np.exp(scores - scores.max(axis=1, keepdims=True))
-        return e / e.sum(axis=1, keepdims=True)
+        return softmax(self.predict(x, batch_size=batch_size))
 
     def predict_classes(self, x: Any, *, batch_size: int = 256) -> np.ndarray:
         """Return the most probable class of each input: (N,) integers."""
         return self.predict(x, batch_size=batch_size).argmax(axis=1)
 
     def _evaluate(self, dataset: Any, batch_size: int) -> dict[str, float]:
-        means = RunningMeans()
-        dataset = as_dataset(dataset, dtype=self._dtype())
-        with evaluating(self.model), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            for x, y in DataLoader(dataset, batch_size, rng=CounterRng(), ahead=0, backend=self._backend()):
-                prediction = self.model(x)
-                means.add(len(x), {"loss": self.loss.forward(prediction, y), **self._measure(prediction, y)})
-        return dict(means)
-
-    def _measure(self, prediction: Array, target: Array) -> dict[str, Array]:
-        return {name: metric(prediction, target) for name, metric in self.metrics.items()}
+        return mean_measures(self.model, self.loss, self.metrics, dataset, batch_size)
 
     # Runs, seals and random counters
 
@@ -292,44 +315,17 @@ class Trainer:
         """Return all sources of randomness of this training by name: the layers' own, and that of the data's order."""
         return {"order": self.rng, **{f"model/{name}": rng for name, rng in self.model.named_rngs().items()}}
 
-    def _backend(self) -> str:
-        """Where the model lives; batches have to go there."""
-        parameters = self.model.parameters()
-        return backend_of(parameters[0].data).name if parameters else get_backend()
-
-    def _dtype(self) -> Any:
-        """What the model computes in; pairs of arrays are converted to it."""
-        parameters = self.model.parameters()
-        return parameters[0].data.dtype if parameters else np.float32
-
-    def _begin_run(self, out: str | Path | None, resume: bool) -> bool:
-        """Prepare the run's folder; return whether a training that began earlier goes on."""
-        if out is None:
-            if resume:
-                raise ArgumentError("resume=True needs the folder of the run: fit(..., out='runs/my-run', resume=True)")
-            return False
-        checkpoint = Checkpoint(out)
-        exists = checkpoint.path.exists()
-        own = self.checkpoint is not None and self.checkpoint.folder.resolve() == checkpoint.folder.resolve()
-        if exists and not resume and not own:
-            raise CheckpointError(f"{checkpoint.path} exists: resume=True goes on from it; another folder begins anew")
-        if exists and resume:
-            load_checkpoint(self, checkpoint.path)
-        self.checkpoint = checkpoint  # only now: a folder that was refused is not written to
-        return exists and resume
-
-    def _how_to_resume(self) -> str:
-        if self.checkpoint is None:
-            return f"Interrupted in epoch {self.epoch + 1}. Nothing is on disk: fit(..., out=FOLDER) keeps checkpoints."
-        return (
-            f"Interrupted in epoch {self.epoch + 1}. The checkpoint after epoch {self.epoch} is kept in "
-            f"{self.checkpoint.folder}; fit(..., out='{self.checkpoint.folder}', resume=True) goes on from it."
-        )
+    def _check_schedule(self, batches: int, validated: bool) -> None:
+        """Raise `ArgumentError` if the schedule does not fit this training, which has so many batches an epoch."""
+        measures = ["loss", *(["penalty"] if self.regularisers else []), *self.metrics]
+        measures += [f"val_{name}" for name in ("loss", *self.metrics)] if validated else []
+        steps = self.pace.steps + max(self.last_epoch - self.epoch, 0) * batches
+        self.pace.begin(self.optimizer, measures, epochs=self.last_epoch, steps=steps)
 
     def _open_for_training(self, dataset: Any) -> Any:
         if isinstance(dataset, SealedDataset):
             raise DataError("a sealed test set is for evaluate(), not for training or validation; use the other splits")
-        return None if dataset is None else as_dataset(dataset, dtype=self._dtype())
+        return None if dataset is None else as_dataset(dataset, dtype=dtype_of_model(self.model))
 
     def _open_test_set(self, sealed: SealedDataset) -> Any:
         """Count the opening before anything is seen, and add those of an earlier process to the seal."""

@@ -25,7 +25,12 @@ MAKERS = {
     "SGD": lambda parameters: optim.SGD(parameters, lr=0.1, momentum=0.9, weight_decay=0.01),
     "Nesterov": lambda parameters: optim.SGD(parameters, lr=0.1, momentum=0.9, nesterov=True),
     "Adam": lambda parameters: optim.Adam(parameters, lr=0.1, weight_decay=0.01),
+    "AdamW": lambda parameters: optim.AdamW(parameters, lr=0.1),
+    "AdaGrad": lambda parameters: optim.AdaGrad(parameters, lr=0.1, lr_decay=0.1, weight_decay=0.01),
+    "RMSprop": lambda parameters: optim.RMSprop(parameters, lr=0.1, weight_decay=0.01),
+    "RMSprop all": lambda parameters: optim.RMSprop(parameters, lr=0.1, momentum=0.9, centered=True),
 }
+KINDS = [optim.SGD, optim.Adam, optim.AdamW, optim.AdaGrad, optim.RMSprop]
 
 
 @pytest.fixture(params=MAKERS.values(), ids=MAKERS.keys())
@@ -119,6 +124,54 @@ def test_the_learning_rate_may_be_changed_between_steps():
     np.testing.assert_allclose(p.data, [0.89])
 
 
+def test_adamw_pulls_every_parameter_by_the_same_share():
+    """The decay is not divided by the gradient's size, and is not remembered."""
+    p = Parameter(np.array([2.0, 2.0]))
+    p.grad = np.array([1e-3, 1e3])
+    optimizer = optim.AdamW([p], lr=0.1, weight_decay=0.5)
+    optimizer.step()
+    np.testing.assert_allclose(p.data, 0.95 * 2 - 0.1, rtol=1e-5)
+    np.testing.assert_allclose(optimizer.memory["0"]["m"], 0.1 * p.grad)
+
+
+def test_adagrads_first_step_is_the_learning_rate_and_the_hundredth_a_tenth_of_it():
+    p = Parameter(np.array([1.0, 1.0]))
+    p.grad = np.array([1e-3, -1e3])
+    optimizer = optim.AdaGrad([p], lr=0.1)
+    optimizer.step()
+    np.testing.assert_allclose(p.data, [0.9, 1.1])
+    for _ in range(98):
+        optimizer.step()
+    before = p.data.copy()
+    optimizer.step()
+    np.testing.assert_allclose(p.data - before, [-0.01, 0.01])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_centered_rmsprop_survives_gradients_that_do_not_change(dtype):
+    """Then the variance is 0, and the rounded difference of the two means may lie below it."""
+    p = Parameter(np.zeros(50, dtype=dtype))
+    p.grad = np.random.default_rng(0).normal(size=50).astype(dtype)
+    optimizer = optim.RMSprop([p], lr=1e-3, alpha=0.5, centered=True)
+    negative = 0
+    for _ in range(300):
+        optimizer.step()
+        memory = optimizer.memory["0"]
+        negative += (memory["square_avg"] < memory["grad_avg"] ** 2).sum()
+    assert negative > 0, "nothing was below 0, so that this says little"
+    assert np.isfinite(p.data).all()
+
+
+def test_momentum_that_a_schedule_turns_on_later_is_taken():
+    p = Parameter(np.zeros(1))
+    optimizer = optim.RMSprop([p], lr=0.1)
+    for momentum in (0.0, 0.9, 0.9):
+        optimizer.momentum = momentum
+        p.grad = np.ones(1)
+        optimizer.step()
+    assert optimizer.memory["0"]["buffer"].shape == (1,)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_parameters_keep_their_dtype(make, dtype):
     model = small_model(dtype)
@@ -128,7 +181,7 @@ def test_parameters_keep_their_dtype(make, dtype):
     assert {parameter.data.dtype for parameter in model.parameters()} == {np.dtype(dtype)}
 
 
-@pytest.mark.parametrize("kind", [optim.SGD, optim.Adam])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_learning_rate_that_is_a_numpy_number_does_not_change_the_dtype(kind):
     model = small_model(np.float32)
     optimizer = kind(model.parameters(), lr=np.float64(0.1))
@@ -145,9 +198,7 @@ class TestState:
             give_gradients(model, step)
             optimizer.step()
         other.load_state_dict(model.state_dict())
-        continued = (
-            optim.SGD(other.parameters()) if isinstance(optimizer, optim.SGD) else optim.Adam(other.parameters())
-        )
+        continued = type(optimizer)(other.parameters())
         continued.load_state_dict(optimizer.state_dict())
         for step in range(5, 10):
             for pair in ((model, optimizer), (other, continued)):
@@ -201,7 +252,7 @@ class TestState:
         assert str(optimizer.state_dict()) == before
 
     def test_the_state_of_another_kind_is_refused(self):
-        self.refused(optim.Adam(small_model().parameters()).state_dict(), "no state of SGD: it has .*'beta1'")
+        self.refused(optim.Adam(small_model().parameters()).state_dict(), "no state of SGD: it has .*'betas'")
 
     def test_the_state_of_other_names_is_refused(self):
         model = nn.Sequential(nn.Linear(3, 4))
@@ -222,7 +273,7 @@ class TestState:
 
 
 class TestRefusals:
-    @pytest.mark.parametrize("kind", [optim.SGD, optim.Adam])
+    @pytest.mark.parametrize("kind", KINDS)
     @pytest.mark.parametrize("lr", [-0.1, float("nan")])
     def test_a_learning_rate_below_0(self, kind, lr):
         with pytest.raises(ArgumentError, match=f"{kind.__name__}: lr must be at least 0, not {lr}"):
@@ -247,6 +298,26 @@ class TestRefusals:
         with pytest.raises(ArgumentError, match="eps and weight_decay must be at least 0"):
             optim.Adam([Parameter(np.zeros(1))], **wrong)
 
+    @pytest.mark.parametrize("wrong", [{"betas": 0.9}, {"betas": (0.9, 0.99, 0.999)}])
+    def test_betas_that_are_not_two(self, wrong):
+        with pytest.raises(ArgumentError, match=r"AdamW: betas must lie in \[0, 1\), two of them"):
+            optim.AdamW([Parameter(np.zeros(1))], **wrong)
+
+    @pytest.mark.parametrize("name", ["lr_decay", "weight_decay", "initial_accumulator_value", "eps"])
+    def test_adagrads_numbers_below_0(self, name):
+        with pytest.raises(ArgumentError, match=f"AdaGrad: {name} must be at least 0, not -0.1"):
+            optim.AdaGrad([Parameter(np.zeros(1))], **{name: -0.1})
+
+    @pytest.mark.parametrize("name", ["weight_decay", "momentum", "eps"])
+    def test_rmsprops_numbers_below_0(self, name):
+        with pytest.raises(ArgumentError, match=f"RMSprop: {name} must be at least 0, not nan"):
+            optim.RMSprop([Parameter(np.zeros(1))], **{name: float("nan")})
+
+    @pytest.mark.parametrize("alpha", [-0.1, 1.0])
+    def test_rmsprops_alpha_outside_0_to_1(self, alpha):
+        with pytest.raises(ArgumentError, match=r"RMSprop: alpha must lie in \[0, 1\)"):
+            optim.RMSprop([Parameter(np.zeros(1))], alpha=alpha)
+
     @pytest.mark.parametrize("nothing", [[], {}, iter(())])
     def test_no_parameters(self, nothing):
         with pytest.raises(ArgumentError, match=r"no parameters; pass model\.parameters\(\)"):
@@ -269,11 +340,9 @@ class TestRefusals:
             optim.Optimizer([p], 0.1).step()
 
 
-@pytest.mark.parametrize("optimizer", [optim.SGD, optim.Adam])
-def test_what_is_remembered_follows_the_parameters_type(optimizer):
+def test_what_is_remembered_follows_the_parameters_type(make):
     parameter = Parameter(np.ones(3))
-    kwargs = {"momentum": 0.9} if optimizer is optim.SGD else {}
-    steps = optimizer([parameter], lr=0.1, **kwargs)
+    steps = make([parameter])
     parameter.add_grad(np.ones(3))
     steps.step()
     parameter.data, parameter.grad = parameter.data.astype(np.float32), np.ones(3, dtype=np.float32)
@@ -288,15 +357,15 @@ def test_one_parameter_given_twice_is_refused():
         optim.SGD([parameter, parameter], lr=0.1)
 
 
-@pytest.mark.parametrize("kind", [optim.SGD, optim.Adam])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_rule_of_ones_own_is_asked_for_every_parameter(kind):
     """All parameters go through one operation, but not where a subclass has written `update` anew."""
     asked = []
 
     class Mine(kind):
-        def update(self, parameter, grad, memory):
+        def update(self, parameter, grad, memory, **settings):
             asked.append(parameter)
-            super().update(parameter, grad, memory)
+            super().update(parameter, grad, memory, **settings)
 
     ours, theirs = [], []
     for parameters, optimizer in ((ours, Mine), (theirs, kind)):
@@ -309,7 +378,14 @@ def test_a_rule_of_ones_own_is_asked_for_every_parameter(kind):
         np.testing.assert_allclose(mine.data, other.data, rtol=1e-15)
 
 
-@pytest.mark.parametrize(("kind", "name"), [(optim.SGD, "sgd_update"), (optim.Adam, "adam_update")])
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        (optim.SGD, "sgd_update"),
+        (optim.Adam, "adam_update"),
+        (lambda p, lr: optim.AdamW(p, lr, weight_decay=0), "adam_update"),
+    ],
+)
 def test_an_update_that_is_plugged_in_is_used_for_every_parameter(kind, name):
     shapes = []
 

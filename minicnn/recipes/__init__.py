@@ -1,0 +1,5 @@
+"""Floor 5: recipes, what one does with a model, a data set and a few trainings."""
+
+from minicnn.recipes.learning_rate import RangeTest, learning_rate_range_test
+
+__all__ = ["RangeTest", "learning_rate_range_test"]
