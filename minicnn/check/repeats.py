@@ -1,5 +1,6 @@
 """What shows only when a function is called more than once: randomness, caches, arrays that are handed out twice."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -24,10 +25,12 @@ def repeats(candidate: Candidate, first: Observation, suspects: Sequence[Observa
     `first` is a call that brought results, `suspects` are some that brought wrong ones.
     """
     for seen in (first, *suspects):
+        if _is_late(candidate):
+            return []  # nothing was found; a call that is cut short for want of time is no finding
         found = _same_call_again(candidate, seen)
         if found:
             return found
-    if first.outcome.written_to:
+    if first.outcome.written_to or _is_late(candidate):
         return []  # then nothing that comes after says more
     case = candidate.form(first.case)
     if case is None:
@@ -41,9 +44,15 @@ def repeats(candidate: Candidate, first: Observation, suspects: Sequence[Observa
     )
 
 
+def _is_late(candidate: Candidate) -> bool:
+    return time.perf_counter() > candidate.deadline
+
+
 def _same_call_again(candidate: Candidate, seen: Observation) -> list[Finding]:
     one, two = candidate.observe(seen.examination), candidate.observe(seen.examination)
     for again in (one, two):
+        if again is not None and again.outcome.timed_out and _is_late(candidate):
+            return []
         if again is not None and again.failed:
             kind = Kind.TOO_SLOW if again.outcome.timed_out else Kind.RAISES
             message = f"the same call, made again, fails: {again.outcome.error or again.problem}"

@@ -158,7 +158,7 @@ def _written(frame: traceback.FrameSummary) -> str:
 
 
 def _files_of(function: object) -> set[str]:
-    """Return the files that a function, a callable object or a layer was written in, leaving out minicnn's own."""
+    """Return the files that a function, a callable object or a layer was written in, leaving out minicnn's own and those of installed packages."""
     parts: list[Any] = [function]
     while isinstance(parts[-1], functools.partial):
         parts.append(parts[-1].func)
@@ -166,7 +166,7 @@ def _files_of(function: object) -> set[str]:
     if not isinstance(parts[0], types.FunctionType | types.BuiltinFunctionType):
         parts += [getattr(type(parts[0]), name, None) for name in ("__call__", "forward", "backward")]
     codes = [getattr(part, "__code__", part if isinstance(part, types.CodeType) else None) for part in parts]
-    return {code.co_filename for code in codes if code is not None and not code.co_filename.startswith(PACKAGE)}
+    return {code.co_filename for code in codes if code is not None and not code.co_filename.startswith(NOT_THE_AUTHORS)}
 
 
 def _cut(text: str) -> str:

@@ -18,27 +18,27 @@ def load_file(path: str | Path) -> ModuleType:
 
     Raises `ArgumentError` if there is no such file, or with the file's own line if running it fails.
     """
-    path = Path(path)
-    if not path.is_file():
+    if not Path(path).is_file():
         raise ArgumentError(f"there is no file {path}")
+    path = Path(path).resolve()
     name = f"student_{path.stem}"  # a file may be called random.py, or minicnn.py
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise ArgumentError(f"{path} is no Python file; its name must end in .py")
+        raise ArgumentError(f"{path.name} is no Python file; its name must end in .py")
     module = importlib.util.module_from_spec(spec)
-    folder = str(path.resolve().parent)
+    folder = str(path.parent)
     sys.path.insert(0, folder)
     sys.modules[name] = module  # dataclasses, pickling and Numba look the module up by name
     try:
         spec.loader.exec_module(module)
     except SystemExit:
-        raise ArgumentError(f"{path} ends the program itself (sys.exit or exit); take that out") from None
+        raise ArgumentError(f"{path.name} ends the program itself (sys.exit or exit); take that out") from None
     except SyntaxError as error:
         text = f": {error.text.strip()}" if error.text else ""
-        raise ArgumentError(f"{path}, line {error.lineno}: {error.msg}{text}") from None
+        raise ArgumentError(f"{path.name}, line {error.lineno}: {error.msg}{text}") from None
     except Exception as error:
         line = own_line(error, compile("", str(path), "exec"))
-        raise ArgumentError(f"{path} cannot be run: {said(error)}, in {line}") from error
+        raise ArgumentError(f"{path.name} cannot be run: {said(error)}, in {line}") from error
     finally:
         sys.path.remove(folder)
     return module
