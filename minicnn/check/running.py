@@ -158,7 +158,10 @@ def _written(frame: traceback.FrameSummary) -> str:
 
 
 def _files_of(function: object) -> set[str]:
-    """Return the files that a function, a callable object or a layer was written in, leaving out minicnn's own and those of installed packages."""
+    """Return the files that a function, a callable object or a layer was written in.
+
+    Files of minicnn and of installed packages are left out.
+    """
     parts: list[Any] = [function]
     while isinstance(parts[-1], functools.partial):
         parts.append(parts[-1].func)
