@@ -102,13 +102,11 @@ def gradcheck(
     tensors: list[TensorCheck] = []
     for stream, (name, values) in enumerate(subject.tensors.items(), start=3):
         problem = _problem_with(name, gradients.get(name), values)
-        if problem:
-            findings.append(problem)
-            continue
-        chosen = random_permutation(Key(seed, stream, 0), values.size)[:entries]
-        check = _compare(subject, name, np.asarray(gradients[name]), dy, y, np.sort(chosen), tolerance)
-        tensors.append(check)
-        findings += _too_many_kinks(check)
+        findings += [problem] if problem else []
+        if not problem:
+            chosen = np.sort(random_permutation(Key(seed, stream, 0), values.size)[:entries])
+            tensors.append(_compare(subject, name, np.asarray(gradients[name]), dy, y, chosen, tolerance))
+            findings += _too_many_kinks(tensors[-1])
 
     comparisons: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     wrong = [check for check in tensors if check.wrong]
