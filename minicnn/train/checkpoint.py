@@ -110,7 +110,7 @@ def load_checkpoint(trainer: "Trainer", path: str | Path) -> None:
         _set(rngs[name], seed, stream, step)
     trainer.epoch = meta["epoch"]
     trainer.history = History(meta["history"])
-    trainer.inherit_openings(meta["test_set_openings"])
+    trainer.openings.inherit(meta["test_set_openings"])
 
 
 def load_weights(model: Layer, path: str | Path) -> None:

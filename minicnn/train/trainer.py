@@ -16,7 +16,6 @@ from minicnn.backend import Array, CounterRng, default_rng
 from minicnn.data import DataLoader, SealedDataset
 from minicnn.data.dataset import as_dataset
 from minicnn.errors import ArgumentError, DataError, expect_kind, whole_number
-from minicnn.metrics import accuracy_score
 from minicnn.nn import CrossEntropyLoss, Layer, Loss, Parameter, without_input_gradient
 from minicnn.optim import Adam, Optimizer, Regulariser, Schedule, clip_grad_norm
 from minicnn.train.callbacks import Callback, Checkpoint
@@ -24,6 +23,8 @@ from minicnn.train.checkpoint import save_openings
 from minicnn.train.guard import Guard
 from minicnn.train.history import History
 from minicnn.train.means import RunningMeans
+from minicnn.train.measures import default_metrics
+from minicnn.train.openings import Openings
 from minicnn.train.pacing import Pace
 from minicnn.train.predicting import (
     Metric,
@@ -36,11 +37,6 @@ from minicnn.train.predicting import (
 )
 from minicnn.train.progress import ProgressBar
 from minicnn.train.run import begin_run, how_to_resume
-
-
-def accuracy(prediction: Array, target: Array) -> Array:
-    """Return the share of largest scores that are the label's.   prediction : (N, K, ...)   target : (N, ...)"""
-    return accuracy_score(target, prediction.argmax(axis=1))
 
 
 class Trainer:
@@ -77,8 +73,8 @@ class Trainer:
         What was measured in them: the means over each epoch, and "lr", the first group's learning rate at its end.
     stop_reason : str or None
         Why the last `fit` ended early, if it did.
-    test_set_openings : list of str
-        Why a sealed test set was opened, each time.
+    openings : Openings
+        Why a sealed test set was opened, each time; `test_set_openings` is the list.
     """
 
     def __init__(
@@ -97,8 +93,7 @@ class Trainer:
         self.loss: Loss = expect_kind(Loss, loss if loss is not None else CrossEntropyLoss(), "loss")
         self.optimizer = optimizer if optimizer is not None else Adam(model.parameters())
         expect_kind(Optimizer, self.optimizer, "optimizer")
-        default_metrics: dict[str, Metric] = {"accuracy": accuracy} if isinstance(self.loss, CrossEntropyLoss) else {}
-        self.metrics = dict(expect_kind(Mapping, metrics, "metrics")) if metrics is not None else default_metrics
+        self.metrics = default_metrics(self.loss) if metrics is None else dict(expect_kind(Mapping, metrics, "metrics"))
         self.pace = Pace(expect_kind(Schedule, schedule, "schedule") if schedule is not None else None)
         self.regularisers = [expect_kind(Regulariser, regulariser, "a regulariser") for regulariser in regularisers]
         self.clip_norm = clip_norm
@@ -106,12 +101,11 @@ class Trainer:
         self.epoch = 0
         self.history = History()
         self.stop_reason: str | None = None
-        self.test_set_openings: list[str] = []
+        self.openings = Openings()
         self.checkpoint: Checkpoint | None = None
         self.last_epoch = self.images_per_epoch = self.batch_size = self.batch_images = 0
         self._guard: Guard | None = None
         self._penalty: dict[str, Array] = {}  # at the last step; on a GPU it stays there
-        self._inherited_openings: list[str] = []  # by earlier processes of this run, not yet told to a test set
 
     # Training
 
@@ -297,10 +291,10 @@ class Trainer:
 
     # Runs, seals and random counters
 
-    def inherit_openings(self, openings: list[str]) -> None:
-        """Take over what a checkpoint says of the test set; the next test set to be evaluated is told of it."""
-        self._inherited_openings = [opening for opening in openings if opening not in self.test_set_openings]
-        self.test_set_openings = list(openings)
+    @property
+    def test_set_openings(self) -> list[str]:
+        """Why a sealed test set was opened, each time."""
+        return self.openings.reasons
 
     def _check_optimizer(self) -> None:
         own = {id(parameter) for parameter in self.model.parameters()}
@@ -328,11 +322,7 @@ class Trainer:
         return None if dataset is None else as_dataset(dataset, dtype=dtype_of_model(self.model))
 
     def _open_test_set(self, sealed: SealedDataset) -> Any:
-        """Count the opening before anything is seen, and add those of an earlier process to the seal."""
-        sealed.seal.openings[:0] = self._inherited_openings
-        self._inherited_openings = []
-        dataset = sealed.open(f"evaluated after epoch {self.epoch}")
-        self.test_set_openings = list(sealed.seal.openings)
+        dataset = self.openings.open(sealed, f"evaluated after epoch {self.epoch}")
         if self.checkpoint is not None:
             save_openings(self, self.checkpoint.path)  # not the weights: they may be those of the middle of an epoch
         return dataset
