@@ -152,6 +152,7 @@ def _train_and_test(trainer: "Trainer", splits: "Splits", settings: dict[str, An
         "test_set_openings": trainer.test_set_openings,
         "normalised_by": {name: getattr(splits.normaliser, name).tolist() for name in ("mean", "std")},
     }
+    replace_file(out / "card.md", lambda file: file.write((trainer.card().to_markdown() + "\n").encode()))
     replace_file(out / "result.json", lambda file: file.write(json.dumps(record, indent=2).encode()))
 
     times = len(trainer.test_set_openings)
@@ -165,6 +166,7 @@ def _train_and_test(trainer: "Trainer", splits: "Splits", settings: dict[str, An
         ("best.npz", "the weights of the best validation loss"),
         ("config.json", "what was asked for"),
         ("result.json", "what came out"),
+        ("card.md", "what was trained, how, and on what: the table that a report begins with"),
     ):
         print(f"  {name:<15} {what}")
     return 0

@@ -51,7 +51,9 @@ class DataLoader:
         rng: CounterRng | None = None,
         ahead: int = 2,
         backend: str | None = None,
+        augment: Any = None,
     ) -> None:
+        self.augment = augment
         self.dataset = as_dataset(dataset)
         self.batch_size = whole_number("batch_size", batch_size)
         if drop_last and len(self.dataset) < batch_size:

@@ -1,6 +1,6 @@
 """Parameters by name, and groups of them that are trained by settings of their own."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from minicnn.errors import ArgumentError, listed
@@ -113,3 +113,18 @@ def _by_name(parameters: ParametersLike) -> dict[str, Parameter]:
             "[('a.' + name, p) for name, p in a.named_parameters().items()] + ..., or a group for each"
         )
     return dict(pairs)
+
+
+def describe(kind: str, groups: Sequence[Mapping[str, Any]]) -> str:
+    """Return an optimizer as one would write it: `SGD(lr=0.1, momentum=0.9)`; what differs by group comes last."""
+    differing = [name for name in groups[0] if any(group[name] != groups[0][name] for group in groups)]
+    shared = [f"{name}={_short(value)}" for name, value in groups[0].items() if name not in differing]
+    own = [", ".join(f"{name}={_short(group[name])}" for name in differing) for group in groups] if differing else []
+    return f"{kind}({', '.join(shared)})" + (f" with groups {'; '.join(own)}" if own else "")
+
+
+def _short(value: Any) -> str:
+    """Return a number in as few digits as tell it, and pairs likewise."""
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_short, value))})"
+    return f"{value:.6g}" if type(value) is float else repr(value)

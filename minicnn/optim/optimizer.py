@@ -8,7 +8,7 @@ import numpy as np
 from minicnn.backend import Array, array_module, to_host
 from minicnn.errors import ArgumentError, CheckpointError, listed
 from minicnn.nn import Parameter
-from minicnn.optim.groups import GroupsLike, Setting, make_groups
+from minicnn.optim.groups import GroupsLike, Setting, describe, make_groups
 
 Due: TypeAlias = list[tuple[Parameter, dict[str, Any]]]
 """Parameters that are to be updated, each with what is remembered of it."""
@@ -148,6 +148,9 @@ class Optimizer:
             )
             for name, kept in memory.items()
         }
+
+    def __repr__(self) -> str:
+        return describe(type(self).__name__, [self.settings(group) for group in self.param_groups])
 
     def _check_settings(self, groups: Any) -> None:
         """Raise `CheckpointError` unless this is a list of groups with the settings of this kind of optimizer."""

@@ -14,12 +14,13 @@ import numpy as np
 
 from minicnn.backend import Array, CounterRng, default_rng
 from minicnn.data import DataLoader, SealedDataset
-from minicnn.data.dataset import as_dataset
-from minicnn.errors import ArgumentError, DataError, expect_kind, whole_number
+from minicnn.errors import expect_kind, whole_number
 from minicnn.nn import CrossEntropyLoss, Layer, Loss, Parameter, without_input_gradient
 from minicnn.optim import Adam, Optimizer, Regulariser, Schedule, clip_grad_norm
 from minicnn.train.callbacks import Callback, Checkpoint
+from minicnn.train.card import Card, Fitting, make_card
 from minicnn.train.checkpoint import save_openings
+from minicnn.train.checks import check_optimizer, unsealed
 from minicnn.train.guard import Guard
 from minicnn.train.history import History
 from minicnn.train.means import RunningMeans
@@ -29,7 +30,6 @@ from minicnn.train.pacing import Pace
 from minicnn.train.predicting import (
     Metric,
     backend_of_model,
-    dtype_of_model,
     mean_measures,
     measured,
     outputs,
@@ -104,6 +104,7 @@ class Trainer:
         self.openings = Openings()
         self.checkpoint: Checkpoint | None = None
         self.last_epoch = self.images_per_epoch = self.batch_size = self.batch_images = 0
+        self.fitting: Fitting | None = None
         self._guard: Guard | None = None
         self._penalty: dict[str, Array] = {}  # at the last step; on a GPU it stays there
 
@@ -116,6 +117,7 @@ class Trainer:
         validation: Any = None,
         epochs: int = 1,
         batch_size: int = 32,
+        augment: Any = None,
         callbacks: Sequence[Callback] = (),
         out: str | Path | None = None,
         resume: bool = False,
@@ -132,6 +134,8 @@ class Trainer:
             How many more; with `resume`, how many in all.
         batch_size : int
             Examples a step.
+        augment : Augmentation, optional
+            What every batch of training data goes through, otherwise in each epoch: `data.augment.Shift(2)`.
         callbacks : sequence of Callback
             What happens beside.
         out : path, optional
@@ -159,11 +163,18 @@ class Trainer:
         epochs = whole_number("epochs", epochs)
         for callback in callbacks:
             expect_kind(Callback, callback, "callback")
-        self._check_optimizer()
-        train, validation = self._open_for_training(train), self._open_for_training(validation)
+        check_optimizer(self.model, self.optimizer)
+        train, validation = unsealed(self.model, train), unsealed(self.model, validation)
         loader = DataLoader(
-            train, batch_size, shuffle=True, drop_last=drop_last, rng=self.rng, backend=backend_of_model(self.model)
+            train,
+            batch_size,
+            shuffle=True,
+            drop_last=drop_last,
+            rng=self.rng,
+            backend=backend_of_model(self.model),
+            augment=augment,
         )
+        self.fitting = Fitting(train, validation, len(loader), augment, tuple(callbacks))
         self.images_per_epoch = len(loader) * loader.batch_size if drop_last else len(train)
         self.batch_size = loader.batch_size
         self.last_epoch = self.epoch + epochs
@@ -289,21 +300,16 @@ class Trainer:
     def _evaluate(self, dataset: Any, batch_size: int) -> dict[str, float]:
         return mean_measures(self.model, self.loss, self.metrics, dataset, batch_size)
 
+    def card(self) -> Card:
+        """Return what was trained, how and on what, as a table to print: data, loss, optimizer, steps, regularisers."""
+        return make_card(self)
+
     # Runs, seals and random counters
 
     @property
     def test_set_openings(self) -> list[str]:
         """Why a sealed test set was opened, each time."""
         return self.openings.reasons
-
-    def _check_optimizer(self) -> None:
-        own = {id(parameter) for parameter in self.model.parameters()}
-        given = {id(parameter) for parameter in self.optimizer.parameters.values()}
-        if own and not given <= own:
-            raise ArgumentError(
-                "the optimizer holds parameters that are not the model's; build it anew after the model: "
-                f"{type(self.optimizer).__name__}(model.parameters(), ...)"
-            )
 
     def rngs(self) -> dict[str, CounterRng]:
         """Return all sources of randomness of this training by name: the layers' own, and that of the data's order."""
@@ -315,11 +321,6 @@ class Trainer:
         measures += [f"val_{name}" for name in ("loss", *self.metrics)] if validated else []
         steps = self.pace.steps + max(self.last_epoch - self.epoch, 0) * batches
         self.pace.begin(self.optimizer, measures, epochs=self.last_epoch, steps=steps)
-
-    def _open_for_training(self, dataset: Any) -> Any:
-        if isinstance(dataset, SealedDataset):
-            raise DataError("a sealed test set is for evaluate(), not for training or validation; use the other splits")
-        return None if dataset is None else as_dataset(dataset, dtype=dtype_of_model(self.model))
 
     def _open_test_set(self, sealed: SealedDataset) -> Any:
         dataset = self.openings.open(sealed, f"evaluated after epoch {self.epoch}")

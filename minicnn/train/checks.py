@@ -1,0 +1,28 @@
+"""What a training refuses before it begins."""
+
+from typing import Any
+
+from minicnn.data import SealedDataset
+from minicnn.data.dataset import as_dataset
+from minicnn.errors import ArgumentError, DataError
+from minicnn.nn import Layer
+from minicnn.optim import Optimizer
+from minicnn.train.predicting import dtype_of_model
+
+
+def check_optimizer(model: Layer, optimizer: Optimizer) -> None:
+    """Raise `ArgumentError` if an optimizer holds parameters of another model."""
+    own = {id(parameter) for parameter in model.parameters()}
+    given = {id(parameter) for parameter in optimizer.parameters.values()}
+    if own and not given <= own:
+        raise ArgumentError(
+            "the optimizer holds parameters that are not the model's; build it anew after the model: "
+            f"{type(optimizer).__name__}(model.parameters(), ...)"
+        )
+
+
+def unsealed(model: Layer, dataset: Any) -> Any:
+    """Return what a model may be trained or validated on, as a data set. Raises `DataError` for a sealed test set."""
+    if isinstance(dataset, SealedDataset):
+        raise DataError("a sealed test set is for evaluate(), not for training or validation; use the other splits")
+    return None if dataset is None else as_dataset(dataset, dtype=dtype_of_model(model))
