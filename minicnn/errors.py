@@ -51,6 +51,10 @@ class NonFiniteError(MinicnnError, FloatingPointError):
     """A NaN or an infinity arose in training; the message names the layer where it first did."""
 
 
+class UndefinedMetricWarning(UserWarning):
+    """A measure is 0 / 0, such as the precision where nothing was predicted; the message says what it is set to."""
+
+
 def whole_number(name: str, value: object, *, least: int = 1) -> int:
     """Return the value as an int. Raises `ArgumentError` unless it is a whole number of at least `least`."""
     try:

@@ -1,5 +1,40 @@
-"""Floor 3: measures of results, under scikit-learn's names."""
+"""Floor 3: measures of predictions, with scikit-learn's and scikit-image's names, arguments and results."""
 
-from minicnn.metrics.classification import accuracy_score
+from minicnn.metrics.bootstrap import Interval, bootstrap_interval
+from minicnn.metrics.calibration import Calibration, calibration_curve, expected_calibration_error
+from minicnn.metrics.classification import (
+    accuracy_score,
+    confusion_matrix,
+    dice_score,
+    f1_score,
+    jaccard_score,
+    precision_score,
+    recall_score,
+    specificity_score,
+)
+from minicnn.metrics.images import mean_squared_error, peak_signal_noise_ratio, structural_similarity
+from minicnn.metrics.ranking import auc, average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 
-__all__ = ["accuracy_score"]
+__all__ = [
+    "Calibration",
+    "Interval",
+    "accuracy_score",
+    "auc",
+    "average_precision_score",
+    "bootstrap_interval",
+    "calibration_curve",
+    "confusion_matrix",
+    "dice_score",
+    "expected_calibration_error",
+    "f1_score",
+    "jaccard_score",
+    "mean_squared_error",
+    "peak_signal_noise_ratio",
+    "precision_recall_curve",
+    "precision_score",
+    "recall_score",
+    "roc_auc_score",
+    "roc_curve",
+    "specificity_score",
+    "structural_similarity",
+]

@@ -1,0 +1,111 @@
+"""Calibration against scikit-learn's and the paper's formula; bootstrap intervals against theory."""
+
+import numpy as np
+import pytest
+import sklearn.calibration
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minicnn import metrics
+from minicnn.errors import ArgumentError, DataError, ShapeError
+
+EXAMPLES = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 20)), min_size=2, max_size=40).filter(
+    lambda pairs: len({label for label, _ in pairs}) == 2
+)
+
+
+@given(examples=EXAMPLES, n_bins=st.integers(1, 12), strategy=st.sampled_from(["uniform", "quantile"]))
+def test_the_curve_is_scikit_learns(examples, n_bins, strategy):
+    y_true, y_prob = np.array(examples).T
+    want = sklearn.calibration.calibration_curve(y_true, y_prob / 20, n_bins=n_bins, strategy=strategy)
+    got = metrics.calibration_curve(y_true, y_prob / 20, n_bins=n_bins, strategy=strategy)
+    for ours, theirs in zip(got, want, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-12)
+
+
+def test_the_calibration_error_is_the_papers_sum_over_bins():
+    generator = np.random.default_rng(0)
+    y_prob = generator.dirichlet(np.ones(4), size=200)
+    y_true = generator.integers(0, 4, 200)
+    confidence, right = y_prob.max(axis=1), y_prob.argmax(axis=1) == y_true
+    want = 0.0
+    for m in range(10):
+        inside = (confidence > m / 10) & (confidence <= (m + 1) / 10)
+        if inside.any():
+            want += inside.mean() * abs(right[inside].mean() - confidence[inside].mean())
+    assert metrics.expected_calibration_error(y_true, y_prob, n_bins=10) == pytest.approx(want, abs=1e-12)
+
+
+def test_a_forecaster_that_knows_its_odds_is_calibrated():
+    generator = np.random.default_rng(0)
+    p = generator.random(20000)
+    y = generator.random(20000) < p
+    assert metrics.expected_calibration_error(y.astype(int), np.stack([1 - p, p], axis=1)) < 0.02
+    assert metrics.expected_calibration_error(y.astype(int), np.stack([1 - p**3, p**3], axis=1)) > 0.1
+
+
+def test_the_interval_of_an_accuracy_is_as_wide_as_the_binomials():
+    y_true = np.zeros(400, dtype=int)
+    y_pred = (np.arange(400) < 80).astype(int)  # 80 % right
+    interval = metrics.bootstrap_interval(metrics.accuracy_score, y_true, y_pred)
+    spread = 1.96 * np.sqrt(0.8 * 0.2 / 400)
+    assert interval.value == pytest.approx(0.8)
+    assert interval.low == pytest.approx(0.8 - spread, abs=0.008)
+    assert interval.high == pytest.approx(0.8 + spread, abs=0.008)
+    assert str(interval).startswith("0.8 (95% confidence: 0.7")
+
+
+def test_intervals_hold_the_true_value_about_as_often_as_they_say():
+    generator = np.random.default_rng(0)
+    held = 0
+    for seed in range(60):
+        y_pred = (generator.random(100) < 0.3).astype(int)
+        interval = metrics.bootstrap_interval(
+            metrics.accuracy_score, np.zeros(100, dtype=int), y_pred, level=0.8, resamples=100, seed=seed
+        )
+        held += interval.low <= 0.7 <= interval.high
+    assert 36 <= held <= 58
+
+
+def test_the_same_seed_gives_the_same_interval_and_another_another():
+    y_true, y_score = np.array([0, 1] * 20), np.linspace(0, 1, 40)
+    first, again, other = (
+        metrics.bootstrap_interval(metrics.roc_auc_score, y_true, y_score, resamples=50, seed=seed)
+        for seed in (0, 0, 1)
+    )
+    assert first == again
+    assert first != other
+
+
+def test_draws_without_a_positive_are_left_out():
+    y_true, y_score = np.array([1, 0, 0, 0]), np.array([0.9, 0.1, 0.2, 0.3])
+    interval = metrics.bootstrap_interval(metrics.roc_auc_score, y_true, y_score, resamples=100)
+    assert (interval.value, interval.low, interval.high) == (1, 1, 1)
+
+
+def curve(y_true=(0, 1), y_prob=(0.2, 0.9), **options):
+    return metrics.calibration_curve(y_true, y_prob, **options)
+
+
+def interval(y_true=(0, 1, 1), y_pred=(0, 1, 0), measure=metrics.accuracy_score, **options):
+    return metrics.bootstrap_interval(measure, y_true, y_pred, **options)
+
+
+BAD = {
+    "scores": (lambda: curve(y_prob=(-1.0, 2.0)), DataError, "softmax or sigmoid"),
+    "labels": (lambda: curve(y_true=(1, 2)), DataError, "one at a time"),
+    "shapes": (lambda: curve(y_true=(1,)), ShapeError, "shape"),
+    "strategy": (lambda: curve(strategy="x"), ArgumentError, "strategy"),
+    "bins": (lambda: curve(n_bins=0), ArgumentError, "n_bins"),
+    "no table": (lambda: metrics.expected_calibration_error([0, 1], [0.1, 0.9]), ShapeError, r"\(N, K\)"),
+    "level": (lambda: interval(level=95), ArgumentError, "level"),
+    "lengths": (lambda: interval(y_pred=(0,)), ShapeError, "one length"),
+    "nobody": (lambda: interval(y_true=(), y_pred=()), DataError, "no predictions"),
+    "never": (lambda: interval(measure=lambda t, p: np.nan), DataError, "undefined in 1000 of 1000"),
+}
+
+
+@pytest.mark.parametrize(("call", "error", "match"), BAD.values(), ids=BAD.keys())
+def test_bad_inputs_are_refused(call, error, match):
+    with pytest.raises(error, match=match):
+        call()
