@@ -3,12 +3,14 @@
 from minicnn.train.callbacks import Callback, Checkpoint
 from minicnn.train.checkpoint import load_checkpoint, load_weights, save_checkpoint, save_weights
 from minicnn.train.history import History
+from minicnn.train.tensorboard import TensorBoard
 from minicnn.train.trainer import Trainer
 
 __all__ = [
     "Callback",
     "Checkpoint",
     "History",
+    "TensorBoard",
     "Trainer",
     "load_checkpoint",
     "load_weights",
