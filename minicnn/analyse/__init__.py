@@ -6,6 +6,7 @@ from minicnn.analyse.curves import plot_history
 from minicnn.analyse.embedding import Neighbours, embed_features, plot_embedding, similar_images
 from minicnn.analyse.operating import plot_precision_recall, plot_roc
 from minicnn.analyse.pictures import plot_activations, plot_filters, plot_mistakes, plot_segmentation
+from minicnn.analyse.report import write_report
 from minicnn.analyse.sliding import (
     Detection,
     Sweep,
@@ -38,4 +39,5 @@ __all__ = [
     "similar_images",
     "sliding_window",
     "sweep_fully_convolutional",
+    "write_report",
 ]
