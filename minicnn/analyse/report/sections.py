@@ -3,6 +3,7 @@
 import base64
 import html
 import io
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -194,18 +195,21 @@ def embedding(found: Findings) -> tuple[Section | None, list[str]]:
     span = np.ptp(points, axis=0)
     span[span == 0] = 1.0
     places = 12 + (points - points.min(axis=0)) / span * np.array([676, 426])
+    signs = [
+        html.escape(name) if all(len(name) < 3 for name in found.classes) else k for k, name in enumerate(found.classes)
+    ]
     circles = []
     for number, (i, (x, y)) in enumerate(zip(part, places, strict=True)):
         label, said = found.classes[found.y[i]], found.classes[found.read_as[i]]
         text = html.escape(label if label == said else f"{label}, read as {said}", quote=True)
         colour = COLOURS[found.y[i] % len(COLOURS)]
         circles.append(
-            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{colour}" data-image="{number}" tabindex="-1" role="img" '
-            f'aria-label="{text}"/>'
+            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="7" fill="{colour}" data-image="{number}" tabindex="-1" role="img" '
+            f'aria-label="{text}"/><text x="{x:.1f}" y="{y + 3:.1f}" class="{_ink(colour)}">{signs[found.y[i]]}</text>'
         )
     key = "".join(
-        f'<li><span style="background:{COLOURS[k % len(COLOURS)]}"></span>{html.escape(name)}</li>'
-        for k, name in enumerate(found.classes)
+        f'<li><span class="{_ink(colour)}" style="background:{colour}">{signs[k]}</span>{html.escape(name)}</li>'
+        for k, (name, colour) in enumerate(zip(found.classes, itertools.cycle(COLOURS), strict=False))
     )
     body = (
         f'<svg id="embedding" class="plot embedding" viewBox="0 0 700 450" role="group" aria-label="Features">'
@@ -242,6 +246,12 @@ def thumbnail(image: np.ndarray) -> str:
     file = io.BytesIO()
     picture.save(file, "PNG", optimize=True)
     return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+def _ink(colour: str) -> str:
+    """Return the class of what is to be read on a colour: "on-dark" or "on-light"."""
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return "on-light" if 0.299 * red + 0.587 * green + 0.114 * blue > 140 else "on-dark"
 
 
 def _features(model: Layer, x: np.ndarray) -> np.ndarray:

@@ -1,21 +1,14 @@
-"""The command line: `minicnn train`, `check`, `grade` and `info`."""
+"""`minicnn train`: a run from its settings to its results, in a folder that says everything about it."""
 
 import argparse
 import json
-import os
-import platform
 import sys
-from collections.abc import Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import minicnn as mc
-from minicnn.backend import backend_problem, device_description, installed_wheels, on_gpu
 from minicnn.backend.backends import BACKENDS
-from minicnn.check.command import add_parser as add_check_parser
-from minicnn.errors import CheckpointError, MinicnnError, whole_number
-from minicnn.grade.command import add_parser as add_grade_parser
+from minicnn.errors import CheckpointError, whole_number
 
 if TYPE_CHECKING:
     from minicnn.data import Splits
@@ -39,28 +32,8 @@ DEFAULTS = {
 INTERRUPTED = 130  # what a shell expects of a program that Ctrl-C ended
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; return the exit status: 0, 1 for what could not be done, 130 after Ctrl-C."""
-    arguments = _parser().parse_args(argv)
-    try:
-        return arguments.run(arguments)
-    except MinicnnError as error:
-        notes = " ".join(getattr(error, "__notes__", ()))
-        print(f"minicnn: error: {error} {notes}".rstrip(), file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\nminicnn: interrupted before the training began", file=sys.stderr)
-        return INTERRUPTED
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="minicnn", description="Train and inspect convolutional networks.", allow_abbrev=False
-    )
-    parser.set_defaults(run=lambda arguments: _help(parser))
-    parser.add_argument("--version", action="version", version=f"minicnn {mc.__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND")
-
+def add_parser(commands: Any) -> None:
+    """Add the command to the others."""
     train = commands.add_parser(
         "train", help="train a network and test it", description=train_command.__doc__, allow_abbrev=False
     )
@@ -79,19 +52,6 @@ def _parser() -> argparse.ArgumentParser:
     folder.add_argument("--out", metavar="DIR", help="folder for the results (default: a new one under runs/)")
     folder.add_argument("--resume", metavar="DIR", help="go on with the run in this folder")
 
-    add_check_parser(commands)
-    add_grade_parser(commands)
-    info = commands.add_parser(
-        "info", help="show versions and which backends can run", description=info_command.__doc__
-    )
-    info.set_defaults(run=info_command)
-    return parser
-
-
-def _help(parser: argparse.ArgumentParser) -> int:
-    parser.print_help()
-    return 2
-
 
 def train_command(arguments: argparse.Namespace) -> int:
     """Train a network on a data set, test it once, and keep history, checkpoint and learning curves in a folder."""
@@ -99,15 +59,12 @@ def train_command(arguments: argparse.Namespace) -> int:
     if settings["backend"]:
         mc.set_backend(settings["backend"])
     settings["backend"] = mc.get_backend()
-    default_lr, make_optimizer = OPTIMIZERS[settings["optimizer"]]
-    settings["lr"] = default_lr if settings["lr"] is None else settings["lr"]
+    if settings["lr"] is None:
+        settings["lr"] = OPTIMIZERS[settings["optimizer"]][0]
     whole_number("epochs", settings["epochs"])
     whole_number("batch_size", settings["batch_size"])
-    mc.seed(settings["seed"])
-    splits = mc.data.load(settings["dataset"], root=settings["data_root"], seed=settings["seed"])
+    trainer, splits = build(settings)
     image_shape = splits.train.x.shape[1:]
-    model = mc.models.create(settings["model"], image_shape, len(splits.classes))
-    trainer = mc.Trainer(model, optimizer=make_optimizer(model.parameters(), settings["lr"]))
     if arguments.resume is not None and _is_complete(Path(arguments.resume), settings["epochs"]):
         print(
             f"the run in {arguments.resume} is complete; --epochs N with N above {settings['epochs']} goes on with it"
@@ -117,9 +74,9 @@ def train_command(arguments: argparse.Namespace) -> int:
     out = _folder(arguments, settings)
     print(f"minicnn {mc.__version__} on {mc.get_backend()}, seed {settings['seed']}; results go to {out}")
     print(f"{splits!r}, normalised by the training set's mean and standard deviation")
-    print(f"\n{model.summary(image_shape)}\n", flush=True)
+    print(f"\n{trainer.model.summary(image_shape)}\n", flush=True)
     try:
-        return _train_and_test(trainer, mc.data.normalise(splits), settings, out)
+        return _train_and_test(trainer, splits, settings, out)
     except KeyboardInterrupt:
         print(
             f"\nminicnn: interrupted; the checkpoint after epoch {trainer.epoch} is kept. Go on with:\n"
@@ -191,12 +148,16 @@ def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
     if changed:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in changed)
         raise CheckpointError(f"{options}: a run that goes on keeps its settings, but for --epochs and --data-root")
-    path = Path(arguments.resume) / "config.json"
+    return {**began_with(Path(arguments.resume)), **given}
+
+
+def began_with(folder: Path) -> dict[str, Any]:
+    """Return the settings of the run in a folder. Raises `CheckpointError` if there is none."""
+    path = folder / "config.json"
     try:
-        began_with = json.loads(path.read_text())["settings"]
+        return {**DEFAULTS, **json.loads(path.read_text())["settings"]}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"there is no run to go on with in {arguments.resume}: {path} ({error})") from None
-    return {**DEFAULTS, **began_with, **given}
+        raise CheckpointError(f"there is no run to go on with in {folder}: {path} ({error})") from None
 
 
 def _folder(arguments: argparse.Namespace, settings: dict[str, Any]) -> Path:
@@ -223,30 +184,13 @@ def _next_free(parent: Path, stem: str) -> Path:
     return parent / f"{stem}-{number}"
 
 
-def info_command(arguments: argparse.Namespace) -> int:
-    """Show the versions of minicnn and of what it stands on, and which backends can run here."""
-    print(f"minicnn {mc.__version__}, Python {platform.python_version()} on {platform.system()} {platform.machine()}")
-    print(f"threads: {mc.get_num_threads()} (MINICNN_NUM_THREADS or mc.set_num_threads changes that)")
-    print("\npackages")
-    for package in ("numpy", "scipy", "numba", "scikit-learn", "matplotlib", "tqdm", *(installed_wheels() or ["cupy"])):
-        print(f"  {package:<14} {_version(package)}")
-    print("\nbackends")
-    for name in BACKENDS:
-        problem = backend_problem(name)
-        in_use = " (in use)" if name == mc.get_backend() else ""
-        device = f": {device_description()}" if problem is None and on_gpu(name) else ""
-        print(f"  {name:<14} {'ready' + in_use + device if problem is None else 'cannot run: ' + problem}")
-    print(
-        f"\ndata sets        {', '.join(mc.data.DATASETS)}; MINICNN_DATA is {os.environ.get('MINICNN_DATA', 'not set')}"
-    )
-    return 0
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "not installed"
+def build(settings: dict[str, Any]) -> tuple["Trainer", "Splits"]:
+    """Return the trainer and the normalised data of a run with these settings, as they are before the first step."""
+    mc.seed(settings["seed"])
+    splits = mc.data.load(settings["dataset"], root=settings["data_root"], seed=settings["seed"])
+    model = mc.models.create(settings["model"], splits.train.x.shape[1:], len(splits.classes))
+    _, make_optimizer = OPTIMIZERS[settings["optimizer"]]
+    return mc.Trainer(model, optimizer=make_optimizer(model.parameters(), settings["lr"])), mc.data.normalise(splits)
 
 
 def _times(count: int) -> str:

@@ -1,0 +1,162 @@
+"""The report in a real browser: what it recounts is what `metrics` says, and nothing goes wrong in the console."""
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+
+import minicnn as mc
+from minicnn import metrics, nn
+from minicnn.analyse import write_report
+from minicnn.data import SealedDataset
+from minicnn.errors import ArgumentError, DataError, OutputError
+
+CHROMIUM, DRIVER = shutil.which("chromium") or shutil.which("google-chrome"), shutil.which("chromedriver")
+
+
+@pytest.fixture(scope="module")
+def trainer(digits):
+    mc.seed(0)
+    model = nn.Sequential(nn.Conv2d(1, 6, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(54, 10))
+    trainer = mc.Trainer(model)
+    trainer.fit(digits.train.subset(np.arange(300)), validation=digits.validation, epochs=2, verbose=False)
+    trainer.evaluate(SealedDataset(digits.validation.subset(np.arange(5))))
+    return trainer
+
+
+@pytest.fixture(scope="module")
+def part(digits):
+    return digits.validation.subset(np.arange(80))
+
+
+@pytest.fixture(scope="module")
+def path(trainer, part, tmp_path_factory):
+    return write_report(trainer, part, tmp_path_factory.mktemp("report") / "report.html", title="A <first> report")
+
+
+@pytest.fixture(scope="module")
+def page(path):
+    return path.read_text()
+
+
+@pytest.fixture(scope="module")
+def browser(path):
+    if CHROMIUM is None or DRIVER is None:
+        pytest.skip("chromium and chromedriver are not installed (Debian: chromium-driver)")
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1100,900"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    driver.get(path.as_uri())
+    yield driver
+    driver.quit()
+
+
+def text(browser, name):
+    return browser.find_element("id", name).text
+
+
+class TestInTheBrowser:
+    def test_moving_the_threshold_recounts_as_metrics_does(self, browser, trainer, part):
+        from selenium.webdriver.common.keys import Keys
+        from selenium.webdriver.support.select import Select
+
+        p = np.round(trainer.predict_proba(part.x).astype(np.float64), 6)
+        slider = browser.find_element("id", "threshold")
+        for label, key, times in ((8, Keys.ARROW_LEFT, 250), (3, Keys.ARROW_LEFT, 100), (3, Keys.HOME, 1)):
+            Select(browser.find_element("id", "class")).select_by_value(str(label))
+            slider.send_keys(key * times)
+            threshold = float(text(browser, "threshold-value"))
+            assert threshold < 0.5
+            truth, said = part.y == label, p[:, label] >= threshold
+            (tn, fp), (fn, tp) = metrics.confusion_matrix(truth, said, labels=[False, True])
+            assert [int(text(browser, name)) for name in ("tp", "fp", "fn", "tn")] == [tp, fp, fn, tn]
+            for name, want in (
+                ("sensitivity", metrics.recall_score(truth, said, zero_division=np.nan)),
+                ("specificity", metrics.specificity_score(truth, said, zero_division=np.nan)),
+                ("precision", metrics.precision_score(truth, said, zero_division=np.nan)),
+                ("f1", metrics.f1_score(truth, said, zero_division=np.nan)),
+            ):
+                assert text(browser, name) == ("0 / 0" if np.isnan(want) else f"{want:.4f}")
+
+    def test_the_curves_are_those_of_metrics(self, browser, trainer, part):
+        from selenium.webdriver.support.select import Select
+
+        Select(browser.find_element("id", "class")).select_by_value("5")
+        p = np.round(trainer.predict_proba(part.x).astype(np.float64), 6)
+        corners = np.array(browser.execute_script("return curves(5).roc"))
+        fpr, tpr, _ = metrics.roc_curve(part.y == 5, p[:, 5], drop_intermediate=False)
+        np.testing.assert_allclose(corners, np.stack([fpr, tpr], axis=1), atol=1e-12)
+        corners = np.array(browser.execute_script("return curves(5).precisionRecall"))
+        precision, recall, _ = metrics.precision_recall_curve(part.y == 5, p[:, 5])
+        np.testing.assert_allclose(corners, np.stack([recall, precision], axis=1)[-2::-1], atol=1e-12)
+        line = browser.find_element("css selector", "#roc .curve").get_attribute("points")
+        assert len(line.split()) == len(fpr)
+
+    def test_points_show_their_images_to_mouse_and_keyboard(self, browser, part):
+        from selenium.webdriver.common.keys import Keys
+
+        points = browser.find_elements("css selector", "#embedding circle")
+        assert len(points) == len(part)
+        browser.execute_script("arguments[0].scrollIntoView({block: 'center'}); arguments[0].focus()", points[0])
+        points[0].send_keys(Keys.ARROW_RIGHT)
+        tip = browser.find_element("class name", "tip")
+        assert tip.is_displayed()
+        assert tip.text == points[1].get_attribute("aria-label")
+        assert browser.execute_script("return document.querySelector('.tip img').naturalWidth") == 8
+
+    def test_nothing_goes_wrong_and_nothing_is_asked_of_the_network(self, browser):
+        assert browser.get_log("browser") == []
+        asked = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+        urls = [m["params"]["request"]["url"] for m in asked if m["method"] == "Network.requestWillBeSent"]
+        assert urls
+        assert all(url.startswith(("file:", "data:")) for url in urls)
+
+
+def test_the_page_is_small_and_refers_to_nothing_outside(path, page):
+    assert path.stat().st_size < 5e6
+    addresses = set(re.findall(r"""(?:src|href)=["']([^"'#][^"']*)""", page))
+    assert all(address.startswith("data:image/png;base64,") for address in addresses)
+
+
+def test_the_page_says_what_the_card_says(page, trainer):
+    for name, value in trainer.card().items():
+        assert f'<th scope="row">{name}</th><td>{value.replace("&", "&amp;")}</td>' in page
+    assert "The test set was opened 1 time." in page
+    assert "evaluated after epoch 2" in page
+
+
+def test_names_cannot_break_the_page(trainer, part, tmp_path):
+    names = ["</script><b>", *"123456789"]
+    page = write_report(trainer, part, tmp_path / "x.html", title="A <first> report", classes=names).read_text()
+    assert "<title>A &lt;first&gt; report</title>" in page
+    assert "<b>" not in page
+    assert page.count("</script>") == 2
+
+
+def test_mistakes_come_with_the_surest_first(page, trainer, part):
+    p = trainer.predict_proba(part.x)
+    wrong = p.argmax(axis=1) != part.y
+    first = re.search(r"read as (\d) \((\d+)%\), is (\d)", page)
+    assert int(first[2]) == round(100 * p[wrong].max())
+    assert f"{wrong.sum()} of 80 were misread" in page
+
+
+BAD = {
+    "sealed": (lambda t, p, f: write_report(t, SealedDataset(p), f), DataError, "ArrayDataset"),
+    "no labels": (lambda t, p, f: write_report(t, (p.x, p.y.astype(float)), f), DataError, "must be labels"),
+    "names": (lambda t, p, f: write_report(t, p, f, classes=["a"]), ArgumentError, "1 names"),
+    "labels": (lambda t, p, f: write_report(t, (p.x, p.y + 5), f), DataError, "from 5 to 14"),
+    "folder": (lambda t, p, f: write_report(t, p, f.parent), OutputError, "is a folder"),
+}
+
+
+@pytest.mark.parametrize(("call", "error", "match"), BAD.values(), ids=BAD.keys())
+def test_bad_inputs_are_refused(trainer, part, tmp_path, call, error, match):
+    with pytest.raises(error, match=match):
+        call(trainer, part, tmp_path / "report.html")
