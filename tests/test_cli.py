@@ -73,6 +73,33 @@ def test_its_checkpoint_can_be_used_in_a_script(first_run):
     assert (trainer.predict_classes(splits.validation.x) == splits.validation.y).mean() > 0.95
 
 
+def test_a_report_on_it_is_one_command(first_run, capsys):
+    run = first_run[0] / "runs/digits-basic-1"
+    kept = {name: (run / name).read_bytes() for name in ("checkpoint.npz", "result.json", "history.csv")}
+    assert main(["report", str(run)]) == 0
+    assert "open it in a browser" in capsys.readouterr().out
+    page, result = (run / "report.html").read_text(), json.loads((run / "result.json").read_text())
+    assert "<title>basic on digits</title>" in page
+    assert "1,200, in 30 epochs of 40 batches" in page
+    assert "The test set was opened 1 time." in page
+    right = float(re.search(r"the network reads \d+ rightly \(([\d.]+)%\)", page)[1])
+    assert right == pytest.approx(100 * mc.train.History(_rows(run))["val_accuracy"][-1], abs=0.06)
+    assert result["test_set_openings"] == ["evaluated after epoch 30"]
+    assert {name: (run / name).read_bytes() for name in kept} == kept
+
+
+def _rows(run):
+    return [
+        {name: float(value) for name, value in row.items()}
+        for row in csv.DictReader((run / "history.csv").read_text().splitlines())
+    ]
+
+
+def test_a_report_on_no_run_says_so(tmp_path, capsys):
+    assert main(["report", str(tmp_path)]) == 1
+    assert "there is no run to go on with" in capsys.readouterr().err
+
+
 def test_a_second_run_gets_a_folder_of_its_own(first_run):
     folder = first_run[0]
     done = minicnn("train", "--epochs", 1, cwd=folder)
