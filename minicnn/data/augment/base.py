@@ -136,8 +136,8 @@ def _put(who: object, whole: np.ndarray, taken: np.ndarray, part: Any) -> np.nda
     if part is None or part.shape[1:] != whole.shape[1:] or part.dtype != whole.dtype:
         found = "None" if part is None else f"{part.dtype} {part.shape[1:]}"
         raise ShapeError(
-            f"{who!r} makes {found} of {whole.dtype} {whole.shape[1:]}, so changed and unchanged images do not fit into "
-            "one array; take probability=1"
+            f"{who!r} makes {found} of {whole.dtype} {whole.shape[1:]}, so what is changed and what is not "
+            "do not fit into one array; take probability=1"
         )
     result = whole.copy()
     result[taken] = part

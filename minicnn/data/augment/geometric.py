@@ -21,7 +21,7 @@ from minicnn.data.augment.ranges import (
     drawn_factors,
     drawn_whole,
     factors,
-    pixels,
+    whole_pixels,
 )
 from minicnn.data.augment.warping import affine_coordinates, warped
 from minicnn.errors import ArgumentError
@@ -117,7 +117,7 @@ class Shift(Geometric):
     def __init__(self, pixels: Any, *, fill: Fill = "edge", probability: float = 1.0) -> None:
         super().__init__(fill=fill, probability=probability)
         self.pixels = pixels
-        self._most = pixels_of("pixels", pixels)
+        self._most = whole_pixels("pixels", pixels)
 
     def matrices(self, count: int, size: tuple[int, int], key: Key) -> np.ndarray:
         """[[1, 0, -down], [0, 1, -right]]"""
@@ -128,9 +128,6 @@ class Shift(Geometric):
         for axis, (part, most) in enumerate(zip(random_keys(key, 2), self._most, strict=True)):
             m[:, axis, 2] = drawn_whole(part, count, -most, most)
         return m
-
-
-pixels_of = pixels  # in `Shift`, the argument has that name
 
 
 class Rotate(Geometric):

@@ -58,7 +58,7 @@ def _pair(name: str, value: Any, expected: str) -> tuple[float, float]:
     return pair
 
 
-def pixels(name: str, value: Any, *, least: int = 0) -> tuple[int, int]:
+def whole_pixels(name: str, value: Any, *, least: int = 0) -> tuple[int, int]:
     """Return (vertical, horizontal) of a whole number of pixels, or of two. Raises `ArgumentError` for others."""
     vertical, horizontal = value if isinstance(value, tuple | list) and len(value) == 2 else (value, value)
     return whole_number(name, vertical, least=least), whole_number(name, horizontal, least=least)

@@ -26,21 +26,29 @@ def warped(who: object, x: np.ndarray, y: np.ndarray | None, coordinates: np.nda
 
     What a number fills in images is class 0, the background, in masks.
     """
-    images = ops.warp(x, coordinates, fill=fill_values(who, fill, x))
-    return images, nearest(y, coordinates, edge=fill == "edge") if y is not None and is_mask(y) else y
+    values = fill_values(who, fill, x)
+    images = ops.warp(x, coordinates, fill=values)
+    return images, nearest_mask(y, coordinates, values)
 
 
-def nearest(y: np.ndarray, coordinates: np.ndarray, *, edge: bool) -> np.ndarray:
-    """Return the values of the nearest pixels of y (N, ..., H, W); outside, those at the edge, or else 0.
+def nearest_mask(y: np.ndarray | None, coordinates: np.ndarray, fill: np.ndarray | None) -> np.ndarray | None:
+    """Return masks at the coordinates, their edge or class 0 outside as it is for images; other y as they are."""
+    if y is None or not is_mask(y):
+        return y
+    planes = y.reshape(len(y), -1, *y.shape[-2:])
+    found = nearest(planes, coordinates, None if fill is None else np.zeros(planes.shape[1], dtype=y.dtype))
+    return found.reshape(*y.shape[:-2], *coordinates.shape[2:])
 
-    coordinates : (N, 2, H', W')
+
+def nearest(x: np.ndarray, coordinates: np.ndarray, fill: np.ndarray | None) -> np.ndarray:
+    """Return the values of the nearest pixels of x (N, C, H, W) at coordinates (N, 2, H', W').
+
+    fill : (C,), what is outside; without it, the nearest pixel is
     """
-    h, w = y.shape[-2:]
+    h, w = x.shape[2:]
     place = np.floor(coordinates + 0.5)
     row, column = np.clip(place[:, 0], 0, h - 1).astype(np.intp), np.clip(place[:, 1], 0, w - 1).astype(np.intp)
-    planes = y.reshape(len(y), -1, h, w)
-    found = planes[np.arange(len(y))[:, None, None], :, row, column]  # (N, H', W', M)
-    if not edge:
-        outside = (place[:, 0] != row) | (place[:, 1] != column)
-        found[outside] = 0
-    return np.ascontiguousarray(found.transpose(0, 3, 1, 2)).reshape(*y.shape[:-2], *coordinates.shape[2:])
+    found = x[np.arange(len(x))[:, None, None], :, row, column]  # (N, H', W', C)
+    if fill is not None:
+        found[(place[:, 0] != row) | (place[:, 1] != column)] = fill
+    return np.ascontiguousarray(found.transpose(0, 3, 1, 2))

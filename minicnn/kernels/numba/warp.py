@@ -38,7 +38,7 @@ def _warp(x, place, fill, edge, y):  # type: ignore[no-untyped-def]
             for j in range(ow):
                 row = min(max(place[n, 0, i, j], float(-edge)), float(h - 1 + edge))
                 column = min(max(place[n, 1, i, j], float(-edge)), float(w - 1 + edge))
-                r, s = int(math.floor(row)), int(math.floor(column))
+                r, s = math.floor(row), math.floor(column)
                 t, u = number(row - r), number(column - s)
                 r0, r1 = min(max(r, 0), h - 1), min(r + 1, h - 1)
                 s0, s1 = min(max(s, 0), w - 1), min(s + 1, w - 1)
