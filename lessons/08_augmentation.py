@@ -128,14 +128,18 @@ assert gaps["as they are", 100].mean() > gaps["as they are", 400].mean() + 3, "m
 assert closed[100].mean() > 0.5, "and augmentation makes it smaller"
 
 # %% [markdown]
-# Compare the rows: augmented images are worth something, and other images are worth far more. Look at the seeds, too:
-# which hundred images one happens to have matters more than what is done to them. That is why each seed is
-# compared with *itself*.
+# Compare the rows. With a hundred images, augmentation is worth a few points in validation; three hundred images more
+# are worth far more. With four hundred, the gap becomes smaller too, and hardly anything is won: the accuracy on the
+# training images fell instead, for changed images take longer to learn, and we gave them no more steps. So look at
+# validation, not at the gap alone.
+#
+# Look at the seeds, too. Which hundred images one happens to have matters as much as what is done to them; that is why
+# each seed is compared with *itself*.
 #
 # ## 3. What may be changed
 #
-# Every augmentation is a claim about the world: that the label stays. For a digit, a mirror's claim is false. A mirrored
-# 2 looks rather like a 5, and a 6 turned by half a circle *is* a 9, with the wrong label. Each is tried on a hundred
+# Every augmentation is a claim about the world: that the label stays. For digits a mirror's claim is false. A mirrored
+# 5 looks rather like a 2, and a 6 turned by half a circle *is* a 9, with the wrong label. Each is tried on a hundred
 # images, and held against the same seed without augmentation.
 
 # %%
@@ -176,10 +180,10 @@ figure.savefig("augmentation.png")
 print("\ndrew augmentation.png")
 
 # %% [markdown]
-# What to see in the figure: what is right helps a little, and not with every seed; what is wrong costs more than the
-# right one brings. The more digits an augmentation makes alike, the more it costs.
+# What to see in the figure: what is right brings a few points, and with some seeds hardly any; what is wrong costs as
+# much, or ten times that. The more digits an augmentation makes alike, the more it costs.
 #
-# Whom does a flip hurt? Not the 0 and the 8, which look the same in a mirror.
+# Whom does a flip hurt? Hardly the 0, which looks the same in a mirror.
 
 
 # %%
@@ -194,7 +198,7 @@ print(f"\n{'validation accuracy of the digit':<34}" + "".join(f"{digit:>6}" for 
 for name in ("as they are", "left becomes right"):
     print(f"  {name:<32}" + "".join(f"{value:6.0f}" for value in by_digit(name)))
 print("most is lost by", " and ".join(str(digit) for digit in np.sort(lost.argsort()[-2:])))
-assert lost[[0, 8]].mean() < lost.max() - 3, "those that look the same in a mirror lose less than others"
+assert lost[0] < lost.max() - 3, "a 0 loses less than others"
 
 # %% [markdown]
 # ## 4. Mixtures
@@ -218,14 +222,15 @@ for name, values in sure.items():
 assert sure["mixup"].mean() < sure["as they are"].mean() - 3
 
 # %% [markdown]
-# A network whose probabilities are its shares of right answers would show the same number twice. Which of the two is
-# nearer to that? Mixup trades overconfidence for its contrary, and how much of it depends on alpha.
+# Honest probabilities would show the same number twice: right in as many cases as they say. Without mixup this network
+# is about as sure as it is right. With mixup it is right a little more often, and less sure than it could be.
 #
 # ## Remember
 #
 # 1. An augmentation is a claim that the label stays. Look at the figure, and say it aloud.
-# 2. Compare each seed with itself, and look at several: gains are small next to the spread.
-# 3. Validation and test images are never augmented, and the gap is measured on training images as they are.
+# 2. Compare each seed with itself, and look at several: gains are no larger than the spread.
+# 3. Validation and test images are never augmented; the gap is measured on training images as they are, and a smaller
+#    gap is not the aim.
 # 4. More images are worth more than more augmentation.
 #
 # ## Try
@@ -233,6 +238,6 @@ assert sure["mixup"].mean() < sure["as they are"].mean() - 3
 # 1. `fill="edge"`, or `fill=0.0`, in place of black. Look at the grid, then measure.
 # 2. `augment.Elastic(3, 1, fill=BLACK)`, and then with alpha 6: where do you stop reading the digits, and where does it
 #    stop helping?
-# 3. Train four times as long, with and without augmentation. Which of them gains?
+# 3. Train four times as long, with and without augmentation. Which of them gains? How sure is each of them then?
 # 4. Write an augmentation that draws a line of black through each image, somewhere; `apply(self, x, y, key)` is all it
 #    needs.

@@ -265,6 +265,16 @@ def test_mixup_is_a_share_of_two_images_and_of_their_labels():
     np.testing.assert_allclose(images[pairs], shares * x[pairs] + (1 - shares) * x[partner[pairs]], atol=1e-9)
 
 
+@pytest.mark.parametrize("kind", [augment.MixUp, augment.CutMix])
+def test_probability_is_the_share_of_images_that_are_mixed(kind):
+    x = normal(0, 1000, 1, 8, 8)
+    images, chances = kind(3.0, classes=1000, probability=0.3)(x, np.arange(1000), key=KEY)
+    mixed = (images != x).any(axis=(1, 2, 3))
+    assert abs(mixed.mean() - 0.3) < 0.05
+    np.testing.assert_array_equal(chances[~mixed], np.eye(1000)[~mixed])
+    assert (chances[mixed].max(axis=1) < 1).all()
+
+
 @pytest.mark.parametrize("alpha", [0.1, 1.0, 3.0])
 def test_shares_have_the_beta_distribution(alpha):
     shares = augment.MixUp(alpha, classes=2).shares(3000, KEY)
