@@ -54,7 +54,7 @@ def without_torch(tmp_path):
 
 
 def test_all_scripts_are_tested():
-    others = {"harness", "mnist_accuracy", "diagnosis"}  # the second needs MNIST, and minutes; the third is below
+    others = {"harness", "mnist_accuracy", "diagnosis", "augmentation"}  # mnist_accuracy takes minutes; two are below
     assert {path.stem for path in FOLDER.glob("*.py")} == {*SCRIPTS, *others}
 
 
@@ -222,3 +222,21 @@ def test_diagnosis_knows_no_other_kinds(tmp_path):
     )
     assert done.returncode == 2
     assert "there is no kind sine" in done.stderr
+
+
+def test_augmentation_is_held_against_the_training_step(tmp_path):
+    file, image = tmp_path / "augmentation.json", tmp_path / "augmentation.png"
+    printed = run("augmentation", "flip", "typical", "--quick", "--json", str(file), "--figure", str(image))
+    records = json.loads(file.read_text())["records"]
+    assert records["step_ms"] > 0
+    for backend in ("minicnn numba", "minicnn numpy"):
+        flip, typical = (records["milliseconds"][backend][name] for name in ("flip", "typical"))
+        assert 0 < flip < typical
+    ratio = records["milliseconds"]["minicnn numba"]["flip"] / records["step_ms"]
+    assert re.search(rf"^  flip +\d\S+ +{ratio:.2f} ", printed, flags=re.MULTILINE)
+    assert image.read_bytes().startswith(b"\x89PNG")
+
+
+def test_augmentation_knows_no_other_names():
+    with pytest.raises(AssertionError, match="no augmentation flipp; they are flip, shift"):
+        run("augmentation", "flipp")

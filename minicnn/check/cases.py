@@ -23,6 +23,7 @@ from minicnn.check.cases_of_images import (
     fused_conv_cases,
     im2col_cases,
     pool_cases,
+    warp_cases,
 )
 from minicnn.check.cases_of_vectors import (
     activation_cases,
@@ -115,4 +116,5 @@ _CASES: dict[str, Callable[[], Iterator[Case]]] = {
     "sgd_update_all": lambda: all_at_once(sgd_cases, _SGD_NAMES),
     "adam_update_all": lambda: all_at_once(adam_cases, _ADAM_NAMES),
     "random_bits": random_bits_cases,
+    "warp": warp_cases,
 }

@@ -113,3 +113,26 @@ _POOLINGS: list[tuple[str, int, int, tuple[int, int], dict[str, Any]]] = [
 
 def _in_pairs(options: Mapping[str, Any]) -> dict[str, Any]:
     return {n: (v, v) if n in PAIRS and isinstance(v, int) else v for n, v in options.items()}
+
+
+def warp_cases() -> Iterator[Case]:
+    """Coordinates inside, on pixels, and outside with and without a fill."""
+    for number, (label, n, c, size, out, reach, filled) in enumerate(_WARPS):
+        h, w = size
+        scale = np.array([h - 1, w - 1]).reshape(1, 2, 1, 1)
+        share = 1 / (1 + np.exp(-normal(number, 25, n, 2, *out)))  # from 0 to 1: from the first pixel to the last
+        coordinates = scale / 2 + reach * (share - 0.5) * scale
+        if label == "whole coordinates":
+            coordinates = np.rint(coordinates)
+        fill = normal(number, 26, c) if filled else None
+        yield Case(label, {"x": normal(number, 24, n, c, *size), "coordinates": coordinates}, {"fill": fill})
+
+
+_WARPS: list[tuple[str, int, int, tuple[int, int], tuple[int, int], float, bool]] = [
+    ("plain", 3, 2, (5, 6), (4, 3), 1, False),
+    ("a batch of one", 1, 2, (5, 6), (4, 3), 1, False),
+    ("square", 2, 2, (5, 5), (5, 5), 1, False),
+    ("whole coordinates", 2, 2, (5, 6), (4, 3), 1, False),
+    ("outside, nearest pixels", 2, 2, (5, 4), (5, 6), 4, False),
+    ("outside, filled", 2, 2, (5, 4), (5, 6), 4, True),
+]

@@ -3,12 +3,22 @@
 import contextvars
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from minicnn.backend import Array, CounterRng, Upload, default_rng, get_backend, on_gpu, to_backend, usable_backend
+from minicnn.backend import (
+    Array,
+    CounterRng,
+    Key,
+    Upload,
+    default_rng,
+    get_backend,
+    on_gpu,
+    to_backend,
+    usable_backend,
+)
 from minicnn.data.dataset import as_dataset
 from minicnn.errors import ArgumentError, whole_number
 from minicnn.ops import random_permutation
@@ -29,16 +39,21 @@ class DataLoader:
     drop_last : bool
         Leave out a last batch that is not full.
     rng : CounterRng, optional
-        Names the orders; by default, where it shuffles, a stream of its own under `mc.seed`.
+        Names the orders, and what augmentation draws; by default, where it does either, a stream of its own under
+        `mc.seed`.
     ahead : int
         How many batches a background thread prepares in advance; 0 prepares each when it is asked for.
     backend : str, optional
         Where the batches are put; by default the backend in use when the loop begins.
+    augment : Augmentation, optional
+        Changes each batch at random, on the host and ahead of time: a function (x, y, key=...) -> x, y, such as those
+        of `data.augment`. Batch i (from 0) of the epoch whose order has the key (seed, stream, step) is changed under
+        the key (seed, stream, step + (i + 1) 2^32), so a run that is gone on with repeats to the bit.
 
     Raises
     ------
     ArgumentError
-        If batch_size is below 1, or if dropping the last batch leaves none.
+        If batch_size is below 1, if dropping the last batch leaves none, or if augment cannot be called.
     """
 
     def __init__(
@@ -51,9 +66,8 @@ class DataLoader:
         rng: CounterRng | None = None,
         ahead: int = 2,
         backend: str | None = None,
-        augment: Any = None,
+        augment: Callable[..., tuple[np.ndarray, np.ndarray]] | None = None,
     ) -> None:
-        self.augment = augment
         self.dataset = as_dataset(dataset)
         self.batch_size = whole_number("batch_size", batch_size)
         if drop_last and len(self.dataset) < batch_size:
@@ -62,7 +76,8 @@ class DataLoader:
             )
         self.shuffle = shuffle
         self.drop_last = drop_last
-        self.rng = rng if rng is not None or not shuffle else default_rng()
+        self.augment = _callable_or_none(augment)
+        self.rng = rng if rng is not None or not (shuffle or augment) else default_rng()
         self.ahead = ahead
         self.backend = backend
         self._upload: Upload | None = None
@@ -74,8 +89,9 @@ class DataLoader:
 
     def __iter__(self) -> Iterator[tuple[Array, Array]]:
         count = len(self.dataset)
-        order = random_permutation(self.rng.next_key(), count) if self.shuffle and self.rng else np.arange(count)
-        batches, backend = self._batches(order), self.backend or get_backend()
+        key = self.rng.next_key() if self.rng is not None and (self.shuffle or self.augment is not None) else None
+        order = random_permutation(key, count) if self.shuffle and key else np.arange(count)
+        batches, backend = self._batches(order, key), self.backend or get_backend()
         if self.ahead > 0 and on_gpu(backend):
             usable_backend(backend)  # or say what is missing
             upload = self._upload = self._upload or Upload()
@@ -83,9 +99,20 @@ class DataLoader:
         placed = ((to_backend(x, backend), to_backend(y, backend)) for x, y in batches)
         return prepared_ahead(placed, self.ahead) if self.ahead > 0 else placed
 
-    def _batches(self, order: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def _batches(self, order: np.ndarray, key: Key | None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for i in range(len(self)):
-            yield self.dataset[order[i * self.batch_size : (i + 1) * self.batch_size]]
+            x, y = self.dataset[order[i * self.batch_size : (i + 1) * self.batch_size]]
+            if self.augment is not None and key is not None:
+                x, y = self.augment(x, y, key=key._replace(step=key.step + ((i + 1) << 32)))
+            yield x, y
+
+
+def _callable_or_none(augment: Any) -> Any:
+    if isinstance(augment, type):
+        raise ArgumentError(f"augment is the class {augment.__name__}; build one: {augment.__name__}(...)")
+    if augment is not None and not callable(augment):
+        raise ArgumentError(f"augment must be a function (x, y, key=...) -> x, y, not {augment!r}")
+    return augment
 
 
 def prepared_ahead(items: Iterator, depth: int) -> Iterator:

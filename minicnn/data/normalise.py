@@ -1,12 +1,15 @@
 """Bring inputs to mean 0 and standard deviation 1, by what the training set alone says."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from minicnn.data.dataset import ArrayDataset
 from minicnn.data.splits import Splits
-from minicnn.errors import ShapeError
+from minicnn.data.whitening import PCAWhitening, ZCAWhitening
+from minicnn.errors import ArgumentError, ShapeError, listed
 
 
 @dataclass(frozen=True)
@@ -34,13 +37,58 @@ class Normaliser:
         return ((x - self.mean.reshape(shape)) / self.std.reshape(shape)).astype(x.dtype)
 
 
-def normalise(splits: Splits) -> Splits:
-    """Normalise all three parts by the mean and standard deviation of each channel of the training set.
+@dataclass(frozen=True)
+class ImageNormaliser:
+    """x -> (x - mean) / std with the mean and the standard deviation of each image itself, all its channels together.
+
+    It takes away how bright an image is and how strong its contrast. There is nothing to learn from a training set.
+    """
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """Return x (N, ...) normalised, in its own dtype; an image of one shade becomes 0."""
+        axes = tuple(range(1, x.ndim))
+        mean, std = (f(axis=axes, keepdims=True, dtype=np.float64) for f in (x.mean, x.std))
+        constant = x.min(axis=axes, keepdims=True) == x.max(axis=axes, keepdims=True)
+        return np.where(constant, 0, (x - mean) / np.where(constant, 1, std)).astype(x.dtype)
+
+
+METHODS: dict[str, Callable[..., Callable[[np.ndarray], np.ndarray]]] = {
+    "channel": Normaliser.fit,
+    "image": lambda x: ImageNormaliser(),
+    "pca": PCAWhitening.fit,
+    "zca": ZCAWhitening.fit,
+}
+
+
+def normalise(splits: Splits, method: str = "channel", **options: Any) -> Splits:
+    """Normalise all three parts; what there is to learn is learned from the training set.
 
     Validation and test data have no say in it. The normaliser is kept in `splits.normaliser`, for other inputs.
-    LeCun et al., "Efficient backprop", 1998, section 4.3.
+
+    Parameters
+    ----------
+    splits : Splits
+        The data.
+    method : str
+        "channel": by the mean and the standard deviation of each channel. LeCun et al., "Efficient backprop", 1998,
+        section 4.3. "image": by those of each image itself. "zca": pixels without correlation, as images. "pca": the
+        same as vectors (N, K), most variance first. Krizhevsky, "Learning multiple layers of features from tiny
+        images", 2009, appendix A.
+    options
+        For "zca" and "pca" `epsilon`, for "pca" `components`, as `PCAWhitening.fit` explains them.
+
+    Raises
+    ------
+    ArgumentError
+        If there is no such method, or it has no such option.
     """
-    normaliser = Normaliser.fit(splits.train.x)
+    if method not in METHODS:
+        raise ArgumentError(f"method must be one of {listed(METHODS)}, not {method!r}")
+    known = {"pca": ("epsilon", "components"), "zca": ("epsilon",)}.get(method, ())
+    if unknown := sorted(set(options) - set(known)):
+        takes = f"takes {listed(known)}" if known else "takes no options"
+        raise ArgumentError(f"normalise(..., {method!r}) {takes}, not {listed(unknown)}")
+    normaliser = METHODS[method](splits.train.x, **options)
 
     def apply(part: ArrayDataset) -> ArrayDataset:
         return ArrayDataset(normaliser(part.x), part.y, classes=part.classes, dtype=part.x.dtype)

@@ -52,8 +52,9 @@ from minicnn.ops.pool import (
     max_pool2d_backward,
     max_pool2d_forward,
 )
-from minicnn.ops.random import random_bits, random_normal, random_permutation, random_uniform
+from minicnn.ops.random import random_bits, random_keys, random_normal, random_permutation, random_uniform
 from minicnn.ops.update import adam_update, adam_update_all, sgd_update, sgd_update_all
+from minicnn.ops.warp import warp
 
 __all__ = [
     "adam_update",
@@ -90,6 +91,7 @@ __all__ = [
     "max_pool2d_backward",
     "max_pool2d_forward",
     "random_bits",
+    "random_keys",
     "random_normal",
     "random_permutation",
     "random_uniform",
@@ -109,4 +111,5 @@ __all__ = [
     "softplus_forward",
     "tanh_backward",
     "tanh_forward",
+    "warp",
 ]

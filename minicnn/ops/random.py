@@ -52,6 +52,15 @@ def philox(counter: list[Array], key: tuple[int, int]) -> list[Array]:
     return [c0, c1, c2, c3]
 
 
+def random_keys(key: Key, count: int) -> list[Key]:
+    """Return keys that are made of a key's random numbers, for parts that each draw on their own.
+
+    Whoever hands such keys on draws nothing else from the key itself. Two parts meet with a probability of 2^-128.
+    """
+    words = random_bits(key, count=4 * count).reshape(count, 4)
+    return [Key(int(a) | int(b) << 32, int(c), int(d)) for a, b, c, d in words]
+
+
 def random_uniform(key: Key, *, shape: tuple[int, ...]) -> np.ndarray:
     """Return numbers uniform in [0, 1) with 53 random bits each, float64, on the host."""
     count = int(np.prod(shape))

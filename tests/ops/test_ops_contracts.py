@@ -126,6 +126,7 @@ EXAMPLES = {
         [[r(3, 4), r(5)], [r(3, 4), r(5)], [r(3, 4), r(5)], [r(3, 4, positive=True), r(5, positive=True)]],
         {"steps": [3, 1], "lr": 0.1, "weight_decay": 0.1},
     ),
+    "warp": lambda r: ([r(*IMAGE), 2 + 3 * r(2, 2, 3, 4)], {"fill": r(4)}),
 }
 NO_FLOATS = {"random_bits"}
 UPDATES = {"sgd_update", "adam_update", "sgd_update_all", "adam_update_all"}  # they may write to all but the gradient

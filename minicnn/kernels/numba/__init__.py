@@ -59,6 +59,7 @@ from minicnn.kernels.numba.pool import max_pool2d_backward, max_pool2d_forward
 from minicnn.kernels.numba.product import pack
 from minicnn.kernels.numba.random import random_bits
 from minicnn.kernels.numba.update import adam_update, adam_update_all, sgd_update, sgd_update_all
+from minicnn.kernels.numba.warp import warp
 
 keep_freed_memory()
 forget_if_sources_changed(pack, Path(__file__).parent)
@@ -113,4 +114,5 @@ FILLINGS: dict[str, Callable] = {
     "softplus_forward": softplus_forward,
     "tanh_backward": tanh_backward,
     "tanh_forward": tanh_forward,
+    "warp": warp,
 }
