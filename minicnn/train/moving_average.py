@@ -121,7 +121,6 @@ class MovingAverage(Callback):
         self.updates = state["updates"]
         prefix = "average/"
         self.average = {name.removeprefix(prefix): a for name, a in state.items() if name.startswith(prefix)}
-        self._own = {}
 
     def _give(self, model: Layer) -> dict[str, tuple[Array, Array]]:
         """Give a model the average; return by name what it was given and what it had."""
