@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from gpu import strict_cupy
 from sklearn.ensemble import VotingClassifier
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, log_loss
 from sklearn.preprocessing import LabelEncoder
@@ -145,6 +146,15 @@ def test_members_of_two_dtypes_in_training_mode_are_asked_in_evaluation_mode(dig
     assert one.training
     assert Ensemble([one]).predict_proba(x).dtype == np.float32
     np.testing.assert_array_equal(Ensemble([one]).predict_proba(x), mc.Trainer(one).predict_proba(x))
+
+
+def test_members_on_two_devices_are_asked_where_they_are(five):
+    members, x, labels = five
+    expected = Ensemble(members[:2]).evaluate(x, labels)
+    with strict_cupy.installed():
+        members[1].to("cupy")
+        assert Ensemble(members[:2]).evaluate(x, labels) == expected
+        assert type(members[1].scores.data) is not np.ndarray
 
 
 def test_a_sealed_test_set_is_opened_once(digits):

@@ -4,10 +4,12 @@ import copy
 
 import numpy as np
 import pytest
+from gpu import strict_cupy
 from oracles import torch
 
 import minicnn as mc
 from minicnn import nn, optim
+from minicnn.backend import to_host, use_backend
 from minicnn.errors import ArgumentError
 from minicnn.train import Callback, MovingAverage
 
@@ -216,6 +218,31 @@ class TestResumed:
             fit(trainer, few, average, Fail(), out=tmp_path / "parts", resume=True)
         fit(trainer, few, average, out=tmp_path / "parts", resume=True)
         assert bits(average.average) == bits(whole.average)
+
+
+def test_on_a_device_it_stays_there_and_waits_for_nothing():
+    def averaged(backend):
+        with use_backend(backend):
+            mc.seed(2)
+            trainer, average = mc.Trainer(nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))), MovingAverage(0.9)
+            average.trainer = trainer
+            trainer.model.to(backend)
+            for step in range(5):
+                for parameter in trainer.model.parameters():
+                    parameter.data = parameter.data + step
+                with strict_cupy.forbidding("sync", "h2d", "d2h"):
+                    average.on_batch_end(step, {})
+            kept = {name: np.array(to_host(value)) for name, value in average.state_dict().items() if "/" in name}
+            average.load_state_dict({"updates": 5, **kept})  # as it comes from a checkpoint
+            average.on_batch_end(6, {})
+            assert {type(a) for a in average.average.values()} == {type(trainer.model[0].weight.data)}
+            return {name: np.array(to_host(a)) for name, a in average.average.items()}
+
+    host = averaged("numpy")
+    with strict_cupy.installed():
+        device = averaged("cupy")
+    for name, a in host.items():
+        np.testing.assert_allclose(device[name], a, rtol=1e-6, err_msg=name)
 
 
 class TestRefused:
