@@ -62,6 +62,7 @@ class MovingAverage(Callback):
         self.apply_at_end = apply_at_end
         self.average: dict[str, Array] = {}
         self.updates = 0
+        self._model: Layer | None = None  # whose average it is
         self._own: dict[str, tuple[Array, Array]] = {}  # after the end: what the model was given, and its own weights
 
     def decay_at(self, t: int) -> float:
@@ -70,8 +71,10 @@ class MovingAverage(Callback):
 
     def on_train_begin(self) -> None:
         """Put the model's own weights back if it was given the average and still has it."""
-        if self.average:
-            self._check(self.trainer.model)
+        if self._model is not None and self._model is not self.trainer.model:
+            raise ArgumentError("the average is that of another model; each model needs a MovingAverage of its own")
+        self._check(self.trainer.model)
+        self._model = self.trainer.model
         holders = _holders(self.trainer.model)
         if self._own and all(holders[name].data is given for name, (given, _) in self._own.items()):
             for name, (_, own) in self._own.items():
@@ -134,7 +137,7 @@ class MovingAverage(Callback):
     def _check(self, model: Layer) -> None:
         own = {name: tuple(holder.data.shape) for name, holder in _holders(model).items()}
         averaged = {name: tuple(a.shape) for name, a in self.average.items()}
-        if own != averaged:
+        if averaged and own != averaged:
             name = next(name for name in {**own, **averaged} if own.get(name) != averaged.get(name))
             shape, other = own.get(name, "missing"), averaged.get(name, "missing")
             raise ArgumentError(

@@ -40,7 +40,8 @@ class Snapshots(Callback):
     Raises
     ------
     ArgumentError
-        If `every` makes no sense, or the training's schedule is `CosineWarmRestarts` with cycles of another length.
+        If `every` makes no sense, the training's schedule is `CosineWarmRestarts` with cycles of another length, or the
+        snapshots are those of another training.
     """
 
     def __init__(self, every: int) -> None:
@@ -59,7 +60,12 @@ class Snapshots(Callback):
         return models
 
     def on_train_begin(self) -> None:
-        """Make sure that the cycles are those of the schedule."""
+        """Make sure that the cycles are those of the schedule, and that the snapshots are of this training."""
+        if self.epochs and self.epochs[-1] > self.trainer.epoch:
+            raise ArgumentError(
+                f"the last snapshot was taken after epoch {self.epochs[-1]}, but this training has done "
+                f"{self.trainer.epoch}; each training needs Snapshots of its own"
+            )
         schedule = self.trainer.pace.schedule
         if not isinstance(schedule, CosineWarmRestarts):
             return

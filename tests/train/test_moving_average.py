@@ -261,11 +261,18 @@ class TestRefused:
     def test_another_model(self, new_trainer, few):
         average, other = MovingAverage(0.9), nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
         fit(new_trainer(), few, average)
-        with pytest.raises(
-            ArgumentError, match=r"of another model: '1\.weight' is \(4,\) there and \(10, 64\) in this"
-        ):
-            fit(mc.Trainer(other), few, average)
-        with pytest.raises(ArgumentError, match="of another model"), average.applied(other):
+        words = r"of another model: '1\.weight' is \(4,\) there and \(10, 64\) in this"
+        with pytest.raises(ArgumentError, match=words), average.applied(other):
             pass
         with pytest.raises(ArgumentError, match="model must be a Layer"), average.applied("model"):
             pass
+        for another in (mc.Trainer(other), new_trainer()):
+            with pytest.raises(ArgumentError, match="of another model; each model needs a MovingAverage of its own"):
+                fit(another, few, average)
+            assert another.epoch == 0
+
+    def test_a_checkpoints_average_of_another_model(self, few):
+        average, model = MovingAverage(0.9), nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+        average.load_state_dict({"updates": 3, "average/1.weight": np.zeros((10, 64)), "average/2.bias": np.zeros(4)})
+        with pytest.raises(ArgumentError, match=r"'1\.bias' is missing there and \(10,\) in this one"):
+            fit(mc.Trainer(model), few, average)

@@ -85,6 +85,14 @@ def test_a_schedule_with_the_same_cycles_has_its_lowest_rate_there(new_trainer, 
         assert rates[epoch][-1] == min(rate for rates_there in rates.values() for rate in rates_there)
 
 
+def test_snapshots_of_another_training_are_not_added_to(new_trainer, few):
+    snapshots = Snapshots(every=1)
+    fit(new_trainer(), few, snapshots, epochs=2)
+    with pytest.raises(ArgumentError, match="taken after epoch 2, but this training has done 0; each training needs"):
+        fit(new_trainer(), few, snapshots)
+    assert len(snapshots.epochs) == 2
+
+
 @pytest.mark.parametrize("every", [0, 1.5, "two"])
 def test_an_every_that_makes_no_sense(every):
     with pytest.raises(ArgumentError, match="Snapshots: every must be a whole number of at least 1"):
