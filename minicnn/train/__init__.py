@@ -3,6 +3,8 @@
 from minicnn.train.callbacks import Callback, Checkpoint
 from minicnn.train.checkpoint import load_checkpoint, load_weights, save_checkpoint, save_weights
 from minicnn.train.history import History
+from minicnn.train.moving_average import MovingAverage
+from minicnn.train.snapshots import Snapshots
 from minicnn.train.tensorboard import TensorBoard
 from minicnn.train.trainer import Trainer
 
@@ -10,6 +12,8 @@ __all__ = [
     "Callback",
     "Checkpoint",
     "History",
+    "MovingAverage",
+    "Snapshots",
     "TensorBoard",
     "Trainer",
     "load_checkpoint",

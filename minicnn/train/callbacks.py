@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from minicnn.errors import ArgumentError, listed
 from minicnn.train.checkpoint import save_checkpoint, save_weights
@@ -17,6 +17,9 @@ class Callback:
     """The base of all callbacks; none of its methods does anything, so write only those that you need.
 
     `self.trainer` is the trainer. `self.trainer.stop("why")` ends the training after the epoch that is running.
+
+    A callback that remembers something from epoch to epoch writes `state_dict` and `load_state_dict` too: checkpoints
+    keep its state, and a run that is resumed goes on with it.
     """
 
     trainer: "Trainer"
@@ -35,6 +38,16 @@ class Callback:
 
     def on_train_end(self) -> None:
         """After the last epoch, also when the training was stopped or interrupted."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint has to keep: arrays, and whatever JSON can hold, by name. Nothing means stateless.
+
+        It is asked for at the end of each epoch, and before the first; a callback with a state always returns some.
+        """
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` gave, before `on_train_begin`. Arrays come on the host."""
 
 
 class Checkpoint(Callback):

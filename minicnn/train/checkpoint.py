@@ -2,14 +2,16 @@
 
     model/<name>                parameters and buffers
     optimizer/<name>/<what>     velocity, moments
+    callback/<name>/<what>      arrays in the states of callbacks
     meta                        JSON: epoch, history, hyper-parameters, pace of the schedule, random counters,
-                                openings of the test set
+                                openings of the test set, the rest of the callbacks' states
 
 No pickle: a checkpoint from a stranger can be read without running the stranger's code.
 """
 
 import json
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 from zipfile import BadZipFile
@@ -17,12 +19,14 @@ from zipfile import BadZipFile
 import numpy as np
 
 from minicnn.backend import CounterRng
-from minicnn.errors import CheckpointError
+from minicnn.errors import CheckpointError, listed
 from minicnn.nn import Layer
+from minicnn.train.callback_states import named_callbacks, packed, unpacked
 from minicnn.train.files import replace_file
 from minicnn.train.history import History
 
 if TYPE_CHECKING:
+    from minicnn.train.callbacks import Callback
     from minicnn.train.trainer import Trainer
 
 FORMAT = 1
@@ -38,6 +42,8 @@ def save_checkpoint(trainer: "Trainer", path: str | Path) -> None:
     for name, slots in optimizer["memory"].items():
         steps[name] = slots["step"]
         arrays |= {f"optimizer/{name}/{what}": value for what, value in slots.items() if what != "step"}
+    callback_arrays, callbacks = packed(trainer.callbacks)
+    arrays |= callback_arrays
     meta = {
         "format": FORMAT,
         "epoch": trainer.epoch,
@@ -50,6 +56,7 @@ def save_checkpoint(trainer: "Trainer", path: str | Path) -> None:
         "test_set_openings": trainer.test_set_openings,
         "examples": trainer.images_per_epoch,
         "batch_size": trainer.batch_size,
+        "callbacks": callbacks,
     }
     _write(Path(path), arrays, meta)
 
@@ -66,14 +73,16 @@ def save_weights(trainer: "Trainer", path: str | Path) -> None:
     _write(Path(path), arrays, {"format": FORMAT, "epoch": trainer.epoch})
 
 
-def load_checkpoint(trainer: "Trainer", path: str | Path) -> None:
-    """Bring a training to the state in a file.
+def load_checkpoint(trainer: "Trainer", path: str | Path, *, callbacks: "Sequence[Callback] | None" = None) -> None:
+    """Bring a training, and the callbacks that will go on with it, to the state in a file.
+
+    callbacks : those of the training; None leaves the states of callbacks in the file alone
 
     Raises
     ------
     CheckpointError
-        If the file is missing, damaged, no checkpoint, or of another model, optimizer or schedule. The training then
-        stays as it was.
+        If the file is missing, damaged, no checkpoint, or of another model, optimizer, schedule or set of callbacks
+        with a state. The training then stays as it was.
     """
     arrays, meta = read_checkpoint(path)
     kind = type(trainer.optimizer).__name__
@@ -98,6 +107,9 @@ def load_checkpoint(trainer: "Trainer", path: str | Path) -> None:
         trainer.pace.check(meta["pace"])
     except CheckpointError as error:
         raise CheckpointError(f"{path} was {error}") from None
+    states = unpacked(arrays, meta.get("callbacks", {}))
+    if callbacks is not None:
+        _check_callbacks(callbacks, states, path)
     before = trainer.model.state_dict()
     _load_model(trainer.model, arrays, path)
     try:
@@ -111,6 +123,8 @@ def load_checkpoint(trainer: "Trainer", path: str | Path) -> None:
     trainer.epoch = meta["epoch"]
     trainer.history = History(meta["history"])
     trainer.openings.inherit(meta["test_set_openings"])
+    for name, callback in named_callbacks(callbacks or ()).items():
+        callback.load_state_dict(states[name])
 
 
 def load_weights(model: Layer, path: str | Path) -> None:
@@ -146,6 +160,17 @@ def _load_model(model: Layer, arrays: dict[str, np.ndarray], path: str | Path) -
         model.load_state_dict(state)
     except CheckpointError as error:
         raise CheckpointError(f"{path} is of another model: {error}") from None
+
+
+def _check_callbacks(callbacks: "Sequence[Callback]", states: dict[str, Any], path: str | Path) -> None:
+    """Raise `CheckpointError` unless exactly those callbacks are given whose states are in the file."""
+    given = named_callbacks(callbacks)
+    if set(given) != set(states):
+        was, now = (listed(sorted(names)) or "none" for names in (states, given))
+        raise CheckpointError(
+            f"{path} holds the states of these callbacks: {was}; this training's callbacks with a state are: {now}. "
+            "Go on with the same, or train anew in another folder"
+        )
 
 
 def _set(rng: CounterRng, seed: int, stream: int, step: int) -> None:

@@ -33,7 +33,7 @@ def begin_run(trainer: "Trainer", out: str | Path | None, resume: bool) -> bool:
     if exists and not resume and not own:
         raise CheckpointError(f"{checkpoint.path} exists: resume=True goes on from it; another folder begins anew")
     if exists and resume:
-        load_checkpoint(trainer, checkpoint.path)
+        load_checkpoint(trainer, checkpoint.path, callbacks=trainer.callbacks)
     trainer.checkpoint = checkpoint  # only now: a folder that was refused is not written to
     return exists and resume
 

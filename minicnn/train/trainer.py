@@ -103,6 +103,7 @@ class Trainer:
         self.stop_reason: str | None = None
         self.openings = Openings()
         self.checkpoint: Checkpoint | None = None
+        self.callbacks: Sequence[Callback] = ()  # those of the last `fit`; checkpoints keep their states
         self.last_epoch = self.images_per_epoch = self.batch_size = self.batch_images = 0
         self.fitting: Fitting | None = None
         self._guard: Guard | None = None
@@ -178,6 +179,7 @@ class Trainer:
         self.images_per_epoch = len(loader) * loader.batch_size if drop_last else len(train)
         self.batch_size = loader.batch_size
         self.last_epoch = self.epoch + epochs
+        self.callbacks = tuple(callbacks)
         if begin_run(self, out, resume):
             self.last_epoch = epochs
         self._check_schedule(len(loader), validation is not None)
