@@ -1,5 +1,28 @@
 """Floor 5: recipes, what one does with a model, a data set and a few trainings."""
 
 from minicnn.recipes.learning_rate import RangeTest, learning_rate_range_test
+from minicnn.recipes.search import (
+    SearchResult,
+    Trial,
+    choice,
+    grid_search,
+    integers,
+    loguniform,
+    random_search,
+    successive_halving,
+    uniform,
+)
 
-__all__ = ["RangeTest", "learning_rate_range_test"]
+__all__ = [
+    "RangeTest",
+    "SearchResult",
+    "Trial",
+    "choice",
+    "grid_search",
+    "integers",
+    "learning_rate_range_test",
+    "loguniform",
+    "random_search",
+    "successive_halving",
+    "uniform",
+]
