@@ -3,13 +3,15 @@
 import math
 from typing import TYPE_CHECKING, Any
 
-from minicnn.recipes.search.space import Choice, Distribution, readable
+from minicnn.recipes.search.space import Choice, Distribution, Integers, LogUniform, Uniform, readable
 from minicnn.recipes.search.trial import Trial
 
 if TYPE_CHECKING:
     from minicnn.recipes.search.result import SearchResult
 
 COLOUR, BEST, FAILED = "#0072B2", "#E69F00", "#D55E00"
+MARGIN = 0.05
+"""How far the axis goes on beyond the values, as a share of their range."""
 WIDE = 30.0
 """Losses that differ by more than this factor are drawn on a logarithmic axis."""
 
@@ -48,20 +50,27 @@ def _draw_panel(
             [0.04] * len(failed),
             transform=axes.get_xaxis_transform(),
             marker="x",
+            zorder=3,
             color=FAILED,
             label="failed",
         )
     if here.labels:
         axes.set_xticks(range(len(here.labels)), here.labels)
         axes.set_xlim(-0.5, len(here.labels) - 0.5)
-    elif values.is_log:
+    elif isinstance(values, LogUniform):
         axes.set_xscale("log")
+        room = (values.high / values.low) ** MARGIN
+        axes.set_xlim(values.low / room, values.high * room)
+    elif isinstance(values, Uniform | Integers):
+        room = MARGIN * (values.high - values.low) or 0.5
+        axes.set_xlim(values.low - room, values.high + room)
+    axes.margins(y=0.12)  # room for the crosses
     axes.set_xlabel(name)
     axes.grid(alpha=0.3)
 
 
 def _scatter(axes: Any, here: "_Places", trials: list[Trial], **style: Any) -> None:
-    axes.scatter([here(trial) for trial in trials], [trial.score for trial in trials], **style)
+    axes.scatter([here(trial) for trial in trials], [trial.score for trial in trials], zorder=2.5, **style)
 
 
 class _Places:

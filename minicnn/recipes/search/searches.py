@@ -84,8 +84,7 @@ def random_search(
     jobs : int
         Trials at a time, each in a process of its own; -1 is one for each processor. Through joblib, so that
         `with joblib.parallel_config("dask"): random_search(..., jobs=-1)` uses the workers of a cluster, after
-        `client = dask.distributed.Client(address)`. Processes import the script that started them, where the search
-        has to stand below `if __name__ == "__main__":` if joblib's start method asks for it.
+        `client = dask.distributed.Client(address)`.
     threads : int
         Threads of each trial's kernels. With one, as many trials as there are processors do not disturb each other.
         The number decides on the last bits of the results, while `jobs` does not.

@@ -33,11 +33,6 @@ class Distribution(ABC):
     def values(self) -> list | None:
         """Return all values in order, or None where there are too many to try them all."""
 
-    @property
-    def is_log(self) -> bool:
-        """Whether it belongs on a logarithmic axis."""
-        return False
-
 
 @dataclass(frozen=True, repr=False)
 class Choice(Distribution):
@@ -103,15 +98,10 @@ class LogUniform(Distribution):
 
     def at(self, u: float) -> float:
         """Return low (high / low)^u."""
-        return min(max(self.low * (self.high / self.low) ** u, self.low), self.high)
+        return self.low * (self.high / self.low) ** u
 
     def values(self) -> None:
         """There are too many."""
-
-    @property
-    def is_log(self) -> bool:
-        """Whether it belongs on a logarithmic axis: yes."""
-        return True
 
     def __repr__(self) -> str:
         return f"loguniform({self.low}, {self.high})"
