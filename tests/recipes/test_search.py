@@ -262,7 +262,7 @@ class TestInOtherProcesses:
         assert x.nbytes > 2**20
 
         def small(*, lr):
-            model = nn.Sequential(nn.MaxPool2d(4), nn.Conv2d(1, 2, 3, padding=1), nn.Flatten(), nn.Linear(32, 10))
+            model = nn.Sequential(nn.MaxPool2d(4), nn.Flatten(), nn.Linear(16, 10))
             return mc.Trainer(model, optimizer=optim.Adam(model.parameters(), lr=lr))
 
         one, two = (
@@ -359,7 +359,7 @@ class TestRefusals:
             ({"mode": "maximum"}, "mode must be 'min' or 'max', not 'maximum'"),
             ({"at": "first"}, "at must be 'last' or 'best', not 'first'"),
             ({"callbacks": [Callback]}, "callback is the class Callback; build one"),
-            ({"monitor": "acc"}, "monitor 'acc' is not measured; there are 'loss', 'accuracy', 'val_loss', 'val_a"),
+            ({"monitor": "acc"}, "^monitor 'acc' is not measured; there are 'loss', 'accuracy', 'val_loss', 'val_a"),
         ],
     )  # fmt: skip
     def test_arguments(self, few, options, words, monkeypatch):

@@ -98,8 +98,7 @@ def run_trials(study: Study, tasks: Sequence[Task], jobs: int, done: Callable[[T
             return
         from joblib import Parallel, delayed  # slow to import
 
-        # Arrays shared through files are copied when written to ("c"): kernels are compiled for arrays that may be.
-        parallel = Parallel(n_jobs=jobs, batch_size=1, return_as="generator_unordered", mmap_mode="c")
+        parallel = Parallel(n_jobs=jobs, batch_size=1, return_as="generator_unordered")
         for trial in parallel(delayed(run_trial)(study, task) for task in tasks):
             done(trial)
 
