@@ -6,8 +6,9 @@ import pytest
 import minicnn as mc
 from minicnn import data, nn, optim
 from minicnn.errors import ArgumentError
-from minicnn.recipes import loguniform, random_search, successive_halving
+from minicnn.recipes import Trial, loguniform, random_search, successive_halving
 from minicnn.recipes.search import rungs_of
+from minicnn.recipes.search.searches import survivors
 from minicnn.train import Callback
 
 
@@ -48,6 +49,15 @@ class TestRungs:
             rungs = rungs_of(trials, trials // 2, 2)
             assert len(rungs) == np.ceil(np.log2(trials))
             assert {size * length for size, length in rungs} == {trials}
+
+
+def test_survivors_are_chosen_by_the_score_of_that_rung_whatever_a_record_says_of_later_ones():
+    rungs = [(0.5, 0.1), (0.4, 0.9), (), (0.6,), (0.5,)]
+    trials = [Trial(n, {}, (n,), score=each[-1] if each else np.nan, rungs=each) for n, each in enumerate(rungs)]
+    assert survivors(trials, 1, 2, small_is_good=False) == [0, 3], "of equal ones, the first"
+    assert survivors(trials, 1, 3, small_is_good=True) == [0, 1, 4]
+    assert survivors(trials, 2, 1, small_is_good=True) == [0]
+    assert survivors(trials, 1, 9, small_is_good=True) == [0, 1, 3, 4], "without those that failed before"
 
 
 class Noting(Callback):
