@@ -5,13 +5,28 @@ A model that was tuned on its test set is the commonest mistake of this field. H
 """
 
 import numbers
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from minicnn.data.dataset import ArrayDataset, as_dataset
 from minicnn.errors import ArgumentError, DataError
+
+_noted: ContextVar[list[str] | None] = ContextVar("minicnn_noted_openings", default=None)
+
+
+@contextmanager
+def noted_openings() -> Iterator[list[str]]:
+    """Collect why any test set is opened within a `with` block, in this thread: copies in other processes as well."""
+    openings: list[str] = []
+    token = _noted.set(openings)
+    try:
+        yield openings
+    finally:
+        _noted.reset(token)
 
 
 @dataclass
@@ -42,6 +57,9 @@ class SealedDataset:
         if not str(reason).strip():
             raise ArgumentError("say why the test set is opened: test.open('final comparison of two models')")
         self.seal.openings.append(str(reason))
+        noted = _noted.get()
+        if noted is not None:
+            noted.append(str(reason))
         return self._dataset
 
     def map(self, function: Callable[[ArrayDataset], ArrayDataset]) -> "SealedDataset":

@@ -3,5 +3,31 @@
 from minicnn.recipes.contributions import Contributions
 from minicnn.recipes.ensemble import Ensemble, train_ensemble
 from minicnn.recipes.learning_rate import RangeTest, learning_rate_range_test
+from minicnn.recipes.search import (
+    SearchResult,
+    Trial,
+    choice,
+    grid_search,
+    integers,
+    loguniform,
+    random_search,
+    successive_halving,
+    uniform,
+)
 
-__all__ = ["Contributions", "Ensemble", "RangeTest", "learning_rate_range_test", "train_ensemble"]
+__all__ = [
+    "Contributions",
+    "Ensemble",
+    "RangeTest",
+    "SearchResult",
+    "Trial",
+    "choice",
+    "grid_search",
+    "integers",
+    "learning_rate_range_test",
+    "loguniform",
+    "random_search",
+    "successive_halving",
+    "train_ensemble",
+    "uniform",
+]

@@ -1,9 +1,12 @@
 """The test set is sealed: it opens only with a reason, and every opening is counted."""
 
+import pickle
+
 import numpy as np
 import pytest
 
 from minicnn.data import ArrayDataset, DataLoader, SealedDataset, normalise, split
+from minicnn.data.splits import noted_openings
 from minicnn.errors import ArgumentError, DataError
 
 
@@ -69,3 +72,15 @@ def test_normalising_does_not_count_as_opening():
 def test_an_unknown_attribute_is_an_ordinary_mistake(sealed):
     with pytest.raises(AttributeError, match="shape"):
         _ = sealed.shape
+
+
+def test_openings_within_a_block_are_noted_whichever_copy_is_opened(sealed):
+    sealed.open("before")
+    with noted_openings() as noted:
+        pickle.loads(pickle.dumps(sealed)).open("a copy, as other processes have them")
+        sealed.open("itself")
+        with pytest.raises(ArgumentError):
+            sealed.open("")
+    sealed.open("after")
+    assert noted == ["a copy, as other processes have them", "itself"]
+    assert sealed.seal.openings == ["before", "itself", "after"]
