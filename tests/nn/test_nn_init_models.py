@@ -209,6 +209,7 @@ def test_lsuv_leaves_modes_statistics_and_what_was_saved():
     assert all(layer.training for _, layer in model.named_layers())
     assert set(changed(model, before)) == set(WEIGHTS)
     assert model[2]._saved is saved
+    assert not any(layer._hooks for _, layer in model.named_layers())
     assert dx.shape == X.shape
 
 
