@@ -168,7 +168,8 @@ def plot_activations(statistics: Sequence[LayerStatistics] | Mapping[str, Sequen
     statistics : what `activation_statistics` gave; or several by title, to be drawn one below the other
 
     Panels of one model have the same horizontal axis, so that shrinking is seen as such. Exact zeros are left out of
-    the histograms; titles say how many there are. Returns a matplotlib figure. Raises `ArgumentError` if there is no layer.
+    the histograms; titles say how many there are. Returns a matplotlib figure.
+    Raises `ArgumentError` if there is no layer to draw.
     """
     from matplotlib.figure import Figure  # slow to import; and without pyplot no display is needed
 
