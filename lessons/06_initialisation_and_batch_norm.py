@@ -161,7 +161,7 @@ print("\none hidden layer, validation accuracy after ten epochs, three seeds:")
 scores = {}
 for name, models in (("32 units, all weights 0.1", alike), ("1 unit, Xavier", single), ("32 units, Xavier", proper)):
     scores[name] = np.array([accuracy_of(model, epochs=10) for model in models])
-    print(f"  {name:<26}" + "  ".join(f"{score:.3f}" for score in scores[name]))
+    print(f"  {name:<28}" + "  ".join(f"{score:.3f}" for score in scores[name]))
 weight = alike[0][1].weight.data
 print(f"  largest difference between two units' weights after training: {np.ptp(weight, axis=0).max():.2g},")
 print(f"  while the weights of one unit spread by {weight.std(axis=1).mean():.2g}")
