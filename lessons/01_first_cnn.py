@@ -107,7 +107,7 @@ for row in history:
 # up, the network begins to learn the training images by heart.
 
 # %%
-plot_history(history).savefig("first_cnn.png")
+plot_history(history, units={"loss": "nats"}).savefig("first_cnn.png")
 print("the learning curves are in first_cnn.png")
 
 # %% [markdown]

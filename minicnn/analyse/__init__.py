@@ -1,11 +1,17 @@
 """Floor 5: looking at what a training did and at what a network sees. Figures are matplotlib's and need no display."""
 
+from minicnn.analyse.activations import (
+    ActivationStatistics,
+    LayerStatistics,
+    activation_statistics,
+    plot_activations,
+)
 from minicnn.analyse.attribution import grad_cam, maximise_class, occlusion, saliency
 from minicnn.analyse.confusion import plot_confusion_matrix
 from minicnn.analyse.curves import plot_history
 from minicnn.analyse.embedding import Neighbours, embed_features, plot_embedding, similar_images
 from minicnn.analyse.operating import plot_precision_recall, plot_roc
-from minicnn.analyse.pictures import plot_activations, plot_filters, plot_mistakes, plot_segmentation
+from minicnn.analyse.pictures import plot_feature_maps, plot_filters, plot_mistakes, plot_segmentation
 from minicnn.analyse.report import write_report
 from minicnn.analyse.sliding import (
     Detection,
@@ -17,9 +23,12 @@ from minicnn.analyse.sliding import (
 )
 
 __all__ = [
+    "ActivationStatistics",
     "Detection",
+    "LayerStatistics",
     "Neighbours",
     "Sweep",
+    "activation_statistics",
     "detections",
     "embed_features",
     "fully_convolutional",
@@ -29,6 +38,7 @@ __all__ = [
     "plot_activations",
     "plot_confusion_matrix",
     "plot_embedding",
+    "plot_feature_maps",
     "plot_filters",
     "plot_history",
     "plot_mistakes",

@@ -85,7 +85,7 @@ def plot_filters(model: Layer, *, layer: str | int | Layer | None = None, most: 
     return _grid(images, titles, f"Filters of {chosen!r}: white is positive, black negative", symmetric=True)
 
 
-def plot_activations(model: Layer, x: Any, *, layer: str | int | Layer, most: int = 64) -> "Figure":
+def plot_feature_maps(model: Layer, x: Any, *, layer: str | int | Layer, most: int = 64) -> "Figure":
     """Draw what each channel of a layer makes of one image.
 
     x : (1, C, H, W) or (C, H, W)

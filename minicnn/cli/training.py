@@ -102,7 +102,7 @@ def _train_and_test(trainer: "Trainer", splits: "Splits", settings: dict[str, An
         resume=True,
     )
     result = trainer.evaluate(splits.test)
-    plot_history(trainer.history).savefig(out / "curves.png")
+    plot_history(trainer.history, units={"loss": "nats"}).savefig(out / "curves.png")
     record = {
         "epochs": trainer.epoch,
         "test": result,

@@ -25,7 +25,7 @@ class ArrayDataset:
     Raises
     ------
     DataError
-        If there is nothing in it, the lengths differ, or x holds NaN or infinity (the message says where).
+        If there is nothing in it, the lengths differ, or x or y holds NaN or infinity (the message says where).
     DTypeError
         If x is not floating point: pixels of 0 to 255 have to be scaled first.
     """
@@ -35,6 +35,8 @@ class ArrayDataset:
         if x.ndim == 0 or y.ndim == 0 or len(x) != len(y):
             raise DataError(f"x and y must have the same length; x is {x.shape} and y {y.shape}")
         x = checked_inputs(x, dtype)
+        if y.dtype.kind in "fc":
+            _check_finite("y", y, y)
         self.x = x
         self.y = y
         self.classes = None if classes is None else tuple(str(name) for name in classes)
@@ -67,10 +69,15 @@ def checked_inputs(x: Any, dtype: Any) -> np.ndarray:
         raise DTypeError(f"x is {given.dtype}, expected floating point; pixels from 0 to 255: x / 255")
     with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite, and is told below
         converted = given.astype(dtype, copy=False)
+    _check_finite("x", given, converted)
+    return converted
+
+
+def _check_finite(name: str, given: np.ndarray, converted: np.ndarray) -> None:
+    """Raise `DataError` if a converted number is NaN or infinite, with the place and the number that was given."""
     if not np.isfinite(converted).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(converted))[0])
-        raise DataError(f"x holds {given[where]} in example {where[0]} (at {where}); mend or remove it")
-    return converted
+        raise DataError(f"{name} holds {given[where]} in example {where[0]} (at {where}); mend or remove it")
 
 
 def as_dataset(data: Any, *, dtype: Any = np.float32) -> ArrayDataset:

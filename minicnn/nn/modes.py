@@ -1,8 +1,10 @@
 """Ways for a model to be in for a while."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from minicnn.backend import Array
 
 if TYPE_CHECKING:
     from minicnn.nn.layer import Layer
@@ -18,6 +20,24 @@ def evaluating(model: "Layer") -> Iterator[None]:
     finally:
         for layer, training in modes:
             layer.training = training
+
+
+@contextmanager
+def observing(model: "Layer", look: Callable[["Layer", Array, Array], None]) -> Iterator[None]:
+    """In a `with` block, call `look(layer, x, y)` after every forward pass of every layer.
+
+    Afterwards each layer remembers what it remembered before: a backward pass may still be to come.
+    """
+    layers = [layer for _, layer in model.named_layers()]
+    saved = [layer._saved for layer in layers]
+    removers = [layer.add_hook(look) for layer in layers]
+    try:
+        yield
+    finally:
+        for remove in removers:
+            remove()
+        for layer, value in zip(layers, saved, strict=True):
+            layer._saved = value
 
 
 @contextmanager

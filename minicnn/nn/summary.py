@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from minicnn.backend import Array, array_module
-from minicnn.nn.modes import evaluating
+from minicnn.nn.modes import evaluating, observing
 
 if TYPE_CHECKING:
     from minicnn.nn.layer import Layer
@@ -128,16 +128,8 @@ def summarise(model: "Layer", input_shape: tuple[int, ...]) -> Summary:
         field_of_layer[id(layer)] = fields[id(y)]
 
     field_of_layer: dict[int, Field | None] = {}
-    saved = [(layer, layer._saved) for _, layer in model.named_layers()]  # a backward pass may still be to come
-    removers = [layer.add_hook(note) for _, layer in model.named_layers()]
-    try:
-        with evaluating(model):
-            model(x)
-    finally:
-        for remove in removers:
-            remove()
-        for layer, value in saved:
-            layer._saved = value
+    with evaluating(model), observing(model, note):
+        model(x)
     total = sum(p.data.size for p in parameters)
     trainable = sum(p.data.size for p in parameters if not p.frozen)
     return Summary(tuple(input_shape), rows, total, trainable)

@@ -8,8 +8,17 @@ import numpy as np
 from minicnn.backend import Array, CounterRng, backend_of, get_backend, to_backend, to_host
 from minicnn.data import DataLoader, SealedDataset
 from minicnn.data.dataset import ArrayDataset, as_dataset, checked_inputs
-from minicnn.errors import DataError, whole_number
-from minicnn.nn import Layer, Loss, evaluating
+from minicnn.errors import ArgumentError, DataError, whole_number
+from minicnn.nn import (
+    BCEWithLogitsLoss,
+    DiceLoss,
+    HuberLoss,
+    L1Loss,
+    Layer,
+    Loss,
+    MSELoss,
+    evaluating,
+)
 from minicnn.train.means import RunningMeans
 
 Metric = Callable[[Array, Array], Any]
@@ -41,8 +50,51 @@ def outputs(model: Layer, x: Any, batch_size: int) -> np.ndarray:
         return np.concatenate([to_host(model(to_backend(piece, backend))) for piece in pieces])
 
 
+def probabilities(loss: Loss, scores: np.ndarray) -> np.ndarray:
+    """Return the probabilities that scores stand for, under the loss that they were trained with; shaped like them.
+
+    A class among K (`CrossEntropyLoss`, `HingeLoss`, losses of one's own): the softmax, which sums to 1 over axis 1.
+    (The hinge trains an order of the classes and no probabilities; its softmax keeps the order.)
+    Yes or no (`BCEWithLogitsLoss`, `DiceLoss` of one channel): the sigmoid of each logit, the probability of a yes.
+
+    Raises `ArgumentError` if there are no classes: for losses of numbers, for scores without an axis of classes, and
+    for `DiceLoss` of several channels, which may be classes or masks that overlap.
+    """
+    return sigmoid(scores) if _are_yes_or_no(loss, scores) else softmax(scores)
+
+
+def classes(loss: Loss, scores: np.ndarray) -> np.ndarray:
+    """Return the most probable answers: class numbers (N, ...) of scores (N, K, ...), or 0 and 1 shaped like logits.
+
+    A logit of 0, whose probability is 1/2, is a yes. Raises `ArgumentError` as `probabilities` does.
+    """
+    return (scores >= 0).astype(np.int64) if _are_yes_or_no(loss, scores) else scores.argmax(axis=1)
+
+
+def _are_yes_or_no(loss: Loss, scores: np.ndarray) -> bool:
+    """Return whether each score is the logit of a yes. Raises `ArgumentError` if nor are they scores of K classes."""
+    if isinstance(loss, MSELoss | L1Loss | HuberLoss):
+        raise ArgumentError(f"{loss!r} trains numbers: there are no classes; predict(x) gives the numbers")
+    if isinstance(loss, DiceLoss) and scores.shape[1] > 1:
+        raise ArgumentError(
+            f"{loss!r} may have trained {scores.shape[1]} classes or as many masks that overlap; take "
+            "predict(x).argmax(axis=1) for the ones, predict(x) >= 0 for the others"
+        )
+    if isinstance(loss, BCEWithLogitsLoss | DiceLoss):
+        return True
+    if scores.ndim < 2:
+        raise ArgumentError(f"{loss!r}: scores of shape {scores.shape} have no axis of classes, expected (N, K, ...)")
+    return False
+
+
+def sigmoid(logits: np.ndarray) -> np.ndarray:
+    """Return 1 / (1 + e^-x), without an overflow for large negative x."""
+    tail = np.exp(-np.abs(logits))
+    return np.where(logits >= 0, 1, tail) / (1 + tail)
+
+
 def softmax(scores: np.ndarray) -> np.ndarray:
-    """Return probabilities (N, K), each row of which sums to 1, for scores (N, K)."""
+    """Return probabilities that sum to 1 over axis 1, for scores (N, K, ...)."""
     e = np.exp(scores - scores.max(axis=1, keepdims=True))
     return e / e.sum(axis=1, keepdims=True)
 

@@ -30,10 +30,11 @@ from minicnn.train.pacing import Pace
 from minicnn.train.predicting import (
     Metric,
     backend_of_model,
+    classes,
     mean_measures,
     measured,
     outputs,
-    softmax,
+    probabilities,
 )
 from minicnn.train.progress import ProgressBar
 from minicnn.train.run import begin_run, how_to_resume
@@ -52,7 +53,7 @@ class Trainer:
         How; Adam with its default learning rate by default.
     metrics : dict of str to function, optional
         What else is measured: functions (prediction, target) -> mean over the batch. By default the accuracy, where the
-        loss is cross-entropy.
+        loss is one of classes: cross-entropy, hinge, or binary cross-entropy (there, the share of right answers).
     schedule : Schedule, optional
         How the learning rates of all groups of parameters change: `optim.Cosine(T_max=30)`. It has the last word: what
         else sets them during the training is overwritten at the next step.
@@ -292,12 +293,16 @@ class Trainer:
         return outputs(self.model, x, batch_size)
 
     def predict_proba(self, x: Any, *, batch_size: int = 256) -> np.ndarray:
-        """Return probabilities of the classes, the softmax of the scores: (N, K), each row sums to 1."""
-        return softmax(self.predict(x, batch_size=batch_size))
+        """Return probabilities, shaped like the output: (N, K), each row sums to 1; or of a yes, each for itself.
+
+        The loss decides (see `predicting.probabilities`): softmax for one class among K, sigmoid for
+        `BCEWithLogitsLoss`. Raises `ArgumentError` for a loss of numbers, which has no classes.
+        """
+        return probabilities(self.loss, self.predict(x, batch_size=batch_size))
 
     def predict_classes(self, x: Any, *, batch_size: int = 256) -> np.ndarray:
-        """Return the most probable class of each input: (N,) integers."""
-        return self.predict(x, batch_size=batch_size).argmax(axis=1)
+        """Return the most probable class of each input: (N,) integers; for `BCEWithLogitsLoss` 0 or 1 a logit."""
+        return classes(self.loss, self.predict(x, batch_size=batch_size))
 
     def _evaluate(self, dataset: Any, batch_size: int) -> dict[str, float]:
         return mean_measures(self.model, self.loss, self.metrics, dataset, batch_size)

@@ -14,8 +14,17 @@ def history(**columns):
 
 def test_each_measure_has_axes_with_names_and_units():
     figure = plot_history(history(loss=[2.0, 1.0], accuracy=[0.3, 0.6], val_loss=[1.5, 1.2], lr=[1e-3, 1e-3]))
-    assert [axes.get_ylabel() for axes in figure.axes] == ["loss (nats per example)", "accuracy (share of examples)"]
+    assert [axes.get_ylabel() for axes in figure.axes] == ["loss", "accuracy (share of right answers)"]
     assert all(axes.get_xlabel() == "epoch" for axes in figure.axes)
+
+
+def test_units_are_said_by_whoever_knows_the_loss():
+    rows = history(loss=[2.0, 1.0], accuracy=[0.3, 0.6])
+    figure = plot_history(rows, units={"loss": "nats"})
+    assert [axes.get_ylabel() for axes in figure.axes] == ["loss (nats)", "accuracy (share of right answers)"]
+    assert (
+        plot_history(rows, units={"accuracy": "share of pixels"}).axes[1].get_ylabel() == "accuracy (share of pixels)"
+    )
 
 
 def test_the_lines_are_the_history():

@@ -6,9 +6,9 @@ import pytest
 from minicnn import metrics, nn
 from minicnn.analyse import (
     embed_features,
-    plot_activations,
     plot_confusion_matrix,
     plot_embedding,
+    plot_feature_maps,
     plot_filters,
     plot_mistakes,
     plot_precision_recall,
@@ -88,7 +88,7 @@ def test_filters_over_colours_are_coloured():
 
 def test_activations_are_the_layers_output(trained, digits):
     image = digits.validation.x[0]
-    figure = plot_activations(trained, image, layer="0")
+    figure = plot_feature_maps(trained, image, layer="0")
     want = trained[0](image[None].astype(np.float64))
     np.testing.assert_allclose(figure.axes[3].images[0].get_array(), want[0, 2])
 
@@ -148,7 +148,7 @@ BAD = {
     "probabilities": (lambda: plot_mistakes(np.ones((1, 1, 2, 2)), [0], [1]), ShapeError, r"\(N, K\)"),
     "no filters": (lambda: plot_filters(nn.Linear(2, 2)), ArgumentError, "no convolution"),
     "no convolution": (lambda: plot_filters(nn.Sequential(nn.ReLU()), layer="0"), ArgumentError, "is no convolution"),
-    "images": (lambda: plot_activations(nn.ReLU(), np.ones((2, 1, 3, 3)), layer=""), ShapeError, "one image"),
+    "images": (lambda: plot_feature_maps(nn.ReLU(), np.ones((2, 1, 3, 3)), layer=""), ShapeError, "one image"),
     "masks": (lambda: plot_segmentation(np.ones((3, 3)), MASK, MASK), ShapeError, "masks"),
     "few": (lambda: embed_features(np.ones((3, 2))), ShapeError, "at least four"),
     "method": (lambda: embed_features(np.ones((5, 2)), method="umap"), ArgumentError, "'tsne' or 'pca'"),

@@ -60,6 +60,21 @@ def test_a_number_that_is_not_finite_is_refused_with_its_place(value):
         ArrayDataset(x, Y)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_target_that_is_not_finite_is_refused_with_its_place(value):
+    y = np.zeros((3, 2))
+    y[1, 0] = value
+    with pytest.raises(DataError, match=rf"y holds {value} in example 1 \(at \(1, 0\)\); mend or remove it"):
+        ArrayDataset(X, y)
+    with pytest.raises(DataError, match=rf"y holds {value} in example 0"):
+        ArrayDataset(X, np.array([value, 0, 0], dtype=np.float32))
+
+
+@pytest.mark.parametrize("y", [np.array([True, False, True]), np.array(["a", "b", "c"]), Y.astype(np.uint8)])
+def test_targets_need_not_be_numbers(y):
+    assert ArrayDataset(X, y).y.dtype == y.dtype
+
+
 def test_a_number_too_large_for_float32_is_refused_too():
     x = X.copy()
     x[1, 0, 0, 0] = 1e39
