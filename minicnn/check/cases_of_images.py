@@ -113,3 +113,22 @@ _POOLINGS: list[tuple[str, int, int, tuple[int, int], dict[str, Any]]] = [
 
 def _in_pairs(options: Mapping[str, Any]) -> dict[str, Any]:
     return {n: (v, v) if n in PAIRS and isinstance(v, int) else v for n, v in options.items()}
+
+
+def fractional_pool_cases() -> Iterator[Case]:
+    """Poolings over regions of many kinds."""
+    disjoint, overlapping = ((0, 1), (1, 3), (3, 4), (4, 6)), ((0, 3), (2, 4), (3, 6))
+    for number, (label, n, c, rows, columns) in enumerate(
+        [
+            ("plain", 3, 2, disjoint[:3], disjoint),
+            ("a batch of one", 1, 2, disjoint[:3], disjoint),
+            ("one channel", 2, 1, disjoint, disjoint[:3]),
+            ("square", 3, 3, disjoint, disjoint),
+            ("regions overlap", 2, 2, overlapping, overlapping[:2]),
+            ("regions overlap, square", 2, 2, overlapping, overlapping),
+        ]
+    ):
+        x = normal(number, 27, n, c, rows[-1][1], columns[-1][1])
+        yield Case(label, {"x": x}, {"rows": rows, "columns": columns})
+    ties = np.floor(2 * normal(0, 28, 2, 2, 6, 6))
+    yield Case("equal maxima", {"x": ties}, {"rows": overlapping, "columns": disjoint}, tied=True)
