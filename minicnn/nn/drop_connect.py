@@ -40,7 +40,7 @@ class DropConnect(Layer):
         Probability that a weight is switched off. Raises `ArgumentError` outside [0, 1].
     activation : Layer, optional
         The function a, one that treats each number by itself: `nn.ReLU()`. It belongs to the layer because evaluation
-        takes the mean behind it.
+        takes the mean behind it. Raises `ArgumentError` if it has parameters, buffers or randomness.
     inference : "gaussian" or "mean"
         How y is computed in evaluation.
     samples : int
@@ -74,12 +74,21 @@ class DropConnect(Layer):
             raise ArgumentError(f'DropConnect: inference must be "gaussian" or "mean", not {inference!r}')
         if activation is not None:
             expect_kind(Layer, activation, "DropConnect: activation")
+            if activation.parameters() or activation.named_buffers() or activation.named_rngs():
+                raise ArgumentError(
+                    f"DropConnect: activation must be a function of one number, such as nn.ReLU(), not {activation!r}, "
+                    "which has parameters, buffers or randomness; put that behind this layer"
+                )
         self.inference = inference
         self.activation = activation
         self.samples = whole_number("DropConnect: samples", samples)
         self.rng = rng if rng is not None else default_rng()
         self.weight = new_weight((self.out_features, self.in_features), init, self.rng)
         self.bias = new_vector(self.out_features) if bias else None
+
+    def children(self) -> dict[str, Layer]:
+        """Return none: the activation is a part of this layer, which runs it many times over in evaluation."""
+        return {}
 
     def forward(self, x: Array) -> Array:
         """x : (N, in_features) -> y : (N, out_features)"""

@@ -149,6 +149,8 @@ def test_float64_into_a_float32_linear_is_refused():
         (lambda: nn.DropConnect(1, 1, samples=0), "samples must be a whole number of at least 1, not 0"),
         (lambda: nn.DropConnect(1, 1, activation=nn.ReLU), "activation is the class ReLU; build one"),
         (lambda: nn.DropConnect(1, 1, activation=np.tanh), "activation must be a Layer"),
+        (lambda: nn.DropConnect(1, 1, activation=nn.BatchNorm1d(1)), "a function of one number.*not BatchNorm1d"),
+        (lambda: nn.DropConnect(1, 1, activation=nn.Dropout(0.5)), "a function of one number.*not Dropout"),
         (lambda: nn.FractionalMaxPool2d(1, 3), "FractionalMaxPool2d: kernel_size must be at least 2, not 1"),
         (lambda: nn.FractionalMaxPool2d(2), "give output_size or output_ratio, one of them, not neither"),
         (lambda: nn.FractionalMaxPool2d(2, 3, 0.5), "one of them, not both"),
