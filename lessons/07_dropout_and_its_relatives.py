@@ -218,9 +218,9 @@ print("\ndrew dropout_and_its_relatives.png")
 
 # %% [markdown]
 # What to see in the figure: with chance the blue dots are higher, always, and the gap is smaller. But a smaller gap is
-# not yet a better network. The orange dots are clearly lower only for the deep residual network, which needed it most;
-# for the small ones the seeds spread further than the kinds differ, and dropout, which takes away half of 64 numbers,
-# gains nothing here. With one seed we could have "shown" whatever we liked.
+# not yet a better network. The orange dots are lower on average for three of the four, most of all for the deep residual
+# network, which needed it most; dropout, which takes away half of 64 numbers, gains nothing here. And for the small
+# networks the seeds spread about as far as the kinds differ: with one seed we could have "shown" whatever we liked.
 #
 # ## 4. The mean itself
 #
@@ -278,8 +278,8 @@ for kind, answers in averages.items():
 
 # %% [markdown]
 # Where the draws disagree, answers are wrong several times as often as elsewhere. And yet many of those unsure answers
-# are right, some wrong ones are given without doubt, and the entropy of a single evaluation finds the wrong ones about
-# as well. Disagreement tells *why* a network is unsure, and not much better *whether*.
+# are right, some wrong ones are given without doubt, and the entropy of a single evaluation finds the wrong ones at
+# least as well. Disagreement tells *why* a network is unsure, and not much better *whether*.
 
 # %%
 answer = averages["stochastic depth"][0]
