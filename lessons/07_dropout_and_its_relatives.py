@@ -218,9 +218,9 @@ print("\ndrew dropout_and_its_relatives.png")
 
 # %% [markdown]
 # What to see in the figure: with chance the blue dots are higher, always, and the gap is smaller. But a smaller gap is
-# not yet a better network. The orange dots are lower on average for three of the four, most of all for the deep residual
-# network, which needed it most; dropout, which takes away half of 64 numbers, gains nothing here. And for the small
-# networks the seeds spread about as far as the kinds differ: with one seed we could have "shown" whatever we liked.
+# not yet a better network. The orange dots are lower on average for three of the four, most of all for the deep
+# residual network, which needed it most; dropout, which takes away half of 64 numbers, gains nothing here. And for the
+# small networks the seeds spread about as far as the kinds differ: with one seed we could have "shown" what we liked.
 #
 # ## 4. The mean itself
 #
