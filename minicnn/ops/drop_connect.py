@@ -68,7 +68,7 @@ def drop_connect_inference_forward(x: Array, w: Array, b: Array | None, *, p: fl
     return array_module(x).stack([mean + float(value) * std for value in z])
 
 
-@slot("dx, dw, db", uses=("linear_backward",))
+@slot("dx, dw, db", uses=("linear_backward", "linear_forward"))
 def drop_connect_inference_backward(
     dy: Array, x: Array, w: Array, b: Array | None, *, p: float, z: Sequence[float]
 ) -> tuple[Array, Array, Array]:
