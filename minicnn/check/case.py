@@ -13,7 +13,9 @@ from minicnn.check.running import copied
 from minicnn.ops import random_normal
 
 PAIRS = ("kernel", "stride", "padding", "dilation", "pool_kernel", "pool_stride", "pool_padding")
-BATCHED = frozenset({"x", "dy", "y", "cols", "logits", "labels", "probabilities", "argmax", "mask", "coordinates"})
+BATCHED = frozenset(
+    {"x", "dy", "y", "cols", "logits", "labels", "probabilities", "argmax", "mask", "coordinates", "row", "column"}
+)
 """Arguments and results whose first axis is the batch; the update steps have none."""
 
 

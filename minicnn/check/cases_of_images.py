@@ -136,3 +136,22 @@ _WARPS: list[tuple[str, int, int, tuple[int, int], tuple[int, int], float, bool]
     ("outside, nearest pixels", 2, 2, (5, 4), (5, 6), 4, False),
     ("outside, filled", 2, 2, (5, 4), (5, 6), 4, True),
 ]
+
+
+def fractional_pool_cases() -> Iterator[Case]:
+    """Poolings over regions of many kinds."""
+    disjoint, overlapping = ((0, 1), (1, 3), (3, 4), (4, 6)), ((0, 3), (2, 4), (3, 6))
+    for number, (label, n, c, rows, columns) in enumerate(
+        [
+            ("plain", 3, 2, disjoint[:3], disjoint),
+            ("a batch of one", 1, 2, disjoint[:3], disjoint),
+            ("one channel", 2, 1, disjoint, disjoint[:3]),
+            ("square", 3, 3, disjoint, disjoint),
+            ("regions overlap", 2, 2, overlapping, overlapping[:2]),
+            ("regions overlap, square", 2, 2, overlapping, overlapping),
+        ]
+    ):
+        x = normal(number, 27, n, c, rows[-1][1], columns[-1][1])
+        yield Case(label, {"x": x}, {"rows": rows, "columns": columns})
+    ties = np.floor(2 * normal(0, 28, 2, 2, 6, 6))
+    yield Case("equal maxima", {"x": ties}, {"rows": overlapping, "columns": disjoint}, tied=True)

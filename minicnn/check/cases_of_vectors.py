@@ -93,6 +93,32 @@ def dropout_cases() -> Iterator[Case]:
     yield Case("p 1", {"x": normal(7, 15, 3, 4)}, {"p": 1.0, "key": Key(5, 7, 8)}, optional=True)
 
 
+def _weighted(number: int, n: int, d: int, k: int) -> dict[str, np.ndarray]:
+    return {"x": normal(number, 24, n, d), "w": normal(number, 25, k, d), "b": normal(number, 26, k)}
+
+
+_LINEAR_SIZES = (("plain", 3, 4, 5), ("a batch of one", 1, 4, 5), ("square", 4, 4, 4), ("one output", 3, 4, 1))
+
+
+def drop_connect_cases() -> Iterator[Case]:
+    """Sizes, rates and keys."""
+    for number, (label, *sizes) in enumerate(_LINEAR_SIZES):
+        yield Case(label, _weighted(number, *sizes), {"p": 0.3, "key": Key(6, number, 1 + number)})
+    yield Case("p 0.8", _weighted(5, 3, 4, 5), {"p": 0.8, "key": Key(6, 5, 6)})
+    yield Case("p 0", _weighted(6, 3, 4, 5), {"p": 0.0, "key": Key(6, 6, 7)})
+    yield Case("no bias", {**_weighted(7, 3, 4, 5), "b": None}, {"p": 0.3, "key": Key(6, 7, 8)}, optional=True)
+    yield Case("p 1", _weighted(8, 3, 4, 5), {"p": 1.0, "key": Key(6, 8, 9)}, optional=True)
+
+
+def drop_connect_inference_cases() -> Iterator[Case]:
+    """Sizes, rates and numbers of standard deviations."""
+    for number, (label, *sizes) in enumerate(_LINEAR_SIZES):
+        yield Case(label, _weighted(number, *sizes), {"p": 0.3, "z": (-1.2, 0.1, 0.9)})
+    yield Case("p 0.8", _weighted(5, 3, 4, 5), {"p": 0.8, "z": (-1.2, 0.1, 0.9)})
+    yield Case("the mean alone", _weighted(6, 3, 4, 5), {"p": 0.3, "z": (0.0,)})
+    yield Case("no bias", {**_weighted(7, 3, 4, 5), "b": None}, {"p": 0.3, "z": (-0.5, 0.5)}, optional=True)
+
+
 def loss_cases() -> Iterator[Case]:
     """Scores and labels."""
     options: dict[str, Any] = {"label_smoothing": 0.0, "class_weights": None}

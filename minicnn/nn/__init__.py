@@ -7,7 +7,9 @@ from minicnn.nn import init
 from minicnn.nn.activation import ELU, GELU, SELU, LeakyReLU, ReLU, Sigmoid, SiLU, Softplus, Tanh
 from minicnn.nn.containers import Concat, Identity, Residual, Sequential
 from minicnn.nn.conv import Conv2d
+from minicnn.nn.drop_connect import DropConnect
 from minicnn.nn.dropout import Dropout
+from minicnn.nn.fractional_pool import FractionalMaxPool2d
 from minicnn.nn.layer import Layer
 from minicnn.nn.linear import Flatten, Linear
 from minicnn.nn.loss import (
@@ -24,6 +26,7 @@ from minicnn.nn.modes import evaluating, without_input_gradient
 from minicnn.nn.norm import BatchNorm1d, BatchNorm2d
 from minicnn.nn.parameter import Buffer, Parameter, Parameters
 from minicnn.nn.pool import AvgPool2d, GlobalAvgPool2d, MaxPool2d
+from minicnn.nn.stochastic_depth import StochasticDepth, linear_decay
 from minicnn.nn.summary import Summary
 
 __all__ = [
@@ -39,8 +42,10 @@ __all__ = [
     "Conv2d",
     "CrossEntropyLoss",
     "DiceLoss",
+    "DropConnect",
     "Dropout",
     "Flatten",
+    "FractionalMaxPool2d",
     "GlobalAvgPool2d",
     "HingeLoss",
     "HuberLoss",
@@ -60,10 +65,12 @@ __all__ = [
     "SiLU",
     "Sigmoid",
     "Softplus",
+    "StochasticDepth",
     "Summary",
     "Tanh",
     "evaluating",
     "init",
+    "linear_decay",
     "without_input_gradient",
 ]
 

@@ -59,7 +59,7 @@ class Sequential(Layer):
             y = step.forward(x) if step else None
             if y is None:
                 for name in names:
-                    x = _run(self, name, self.layers[name], x)
+                    x = run_in(self, name, self.layers[name], x)
             else:
                 x = y
         return x
@@ -70,10 +70,10 @@ class Sequential(Layer):
         known = plan is not None and plan.holds(self.layers, dy)
         for names, step in reversed(plan.steps if plan and known else [([name], None) for name in self.layers]):
             if step and step.remembers():
-                dy = _back(self, names[0], step, dy)
+                dy = back_in(self, names[0], step, dy)
             else:
                 for name in reversed(names):
-                    dy = _back(self, name, self.layers[name], dy)
+                    dy = back_in(self, name, self.layers[name], dy)
         return dy
 
     def first_layers(self) -> list[Layer]:
@@ -122,18 +122,23 @@ class Residual(Layer):
 
     def forward(self, x: Array) -> Array:
         """Add what both paths make of x."""
-        y = _run(self, "body", self.body, x)
-        short = _run(self, "shortcut", self.shortcut, x)
+        y, short = self.paths(x)
+        return y + short
+
+    def paths(self, x: Array) -> tuple[Array, Array]:
+        """Return what the body and what the shortcut make of x; they have one shape."""
+        y = run_in(self, "body", self.body, x)
+        short = run_in(self, "shortcut", self.shortcut, x)
         if y.shape != short.shape:
             raise ShapeError(
                 f"{self!r}: the body gives {y.shape} and the shortcut {short.shape}; they must agree to be added "
                 "(a 1x1 Conv2d with the body's stride as shortcut changes channels and size)"
             )
-        return y + short
+        return y, short
 
     def backward(self, dy: Array) -> Array:
         """x went both ways, so its gradient is the sum of both."""
-        return _back(self, "body", self.body, dy) + _back(self, "shortcut", self.shortcut, dy)
+        return back_in(self, "body", self.body, dy) + back_in(self, "shortcut", self.shortcut, dy)
 
     def __repr__(self) -> str:
         return f"Residual({self.body!r}, {self.shortcut!r})"
@@ -155,7 +160,7 @@ class Concat(Layer):
 
     def forward(self, x: Array) -> Array:
         """Join what all branches make of x."""
-        outputs = [_run(self, name, branch, x) for name, branch in self.branches.items()]
+        outputs = [run_in(self, name, branch, x) for name, branch in self.branches.items()]
         if len({(len(y), *y.shape[2:]) for y in outputs}) > 1:
             shapes = ", ".join(str(y.shape) for y in outputs)
             raise ShapeError(f"{self!r}: the branches' outputs may differ in channels alone; they are {shapes}")
@@ -166,7 +171,7 @@ class Concat(Layer):
         """Give each branch its own channels of dy; x went into every branch, so their gradients add."""
         dx, start = None, 0
         for (name, branch), channels in zip(self.branches.items(), self.saved, strict=True):
-            part = _back(self, name, branch, dy[:, start : start + channels])
+            part = back_in(self, name, branch, dy[:, start : start + channels])
             dx = part if dx is None else dx + part
             start += channels
         return dx
@@ -206,7 +211,7 @@ def _check_each_once(layers: Iterable[Layer]) -> None:
         raise ArgumentError("one layer object stands in two places; a layer remembers one forward pass, so build two")
 
 
-def _run(container: Layer, name: str, layer: Layer, x: Array) -> Array:
+def run_in(container: Layer, name: str, layer: Layer, x: Array) -> Array:
     """Call a layer; an error on the way says where in the network it was."""
     try:
         return layer(x)
@@ -215,7 +220,7 @@ def _run(container: Layer, name: str, layer: Layer, x: Array) -> Array:
         raise
 
 
-def _back(container: Layer, name: str, layer: Layer | Fused, dy: Array) -> Array:
+def back_in(container: Layer, name: str, layer: Layer | Fused, dy: Array) -> Array:
     """Go back through a layer, or a step of several; an error on the way says where in the network it was."""
     try:
         dx = layer.backward(dy)

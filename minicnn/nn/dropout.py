@@ -1,4 +1,21 @@
-"""Dropout as a layer: random in training, nothing in evaluation."""
+"""Dropout, and the idea that it shares with its relatives: chance in training, averaged out in testing.
+
+A network that meets a little of everything in another way each time cannot learn its images by heart. In testing one
+wants the mean over all that chance could have done, or something near it:
+
+| what                  | chance in training                        | in its place in testing                      |
+|-----------------------|-------------------------------------------|----------------------------------------------|
+| `Dropout`             | which numbers are 0; the others / (1 - p) | nothing: the scale was put in in training    |
+| `DropConnect`         | which weights are 0, for each example     | the mean over a normal number with the same  |
+|                       |                                           | mean and variance                            |
+| `FractionalMaxPool2d` | which pixels are pooled together          | regular regions, always the same             |
+| `StochasticDepth`     | which blocks are run, for a whole batch   | all of them, each times its survival         |
+| `BatchNorm2d`         | which examples share a batch and its mean | running means over many batches              |
+| augmentation          | how an image is shifted, mirrored, ...    | the image as it is                           |
+
+For all but batch norm `recipes.predict_averaged` takes the mean itself: it draws many times and averages what the
+network says.
+"""
 
 from minicnn import ops
 from minicnn.backend import Array, CounterRng, default_rng
@@ -20,9 +37,7 @@ class Dropout(Layer):
     """
 
     def __init__(self, p: float = 0.5, *, rng: CounterRng | None = None) -> None:
-        if not 0 <= p <= 1:
-            raise ArgumentError(f"Dropout: p is a probability and must lie between 0 and 1, not {p}")
-        self.p = float(p)
+        self.p = probability("Dropout: p", p)
         self.rng = rng if rng is not None else default_rng()
 
     def forward(self, x: Array) -> Array:
@@ -41,3 +56,14 @@ class Dropout(Layer):
 
     def __repr__(self) -> str:
         return f"Dropout({self.p})"
+
+
+def probability(name: str, value: float) -> float:
+    """Return the value as a float. Raises `ArgumentError` unless it is a number from 0 to 1."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = float("nan")
+    if not 0 <= number <= 1:
+        raise ArgumentError(f"{name} is a probability and must lie between 0 and 1, not {value!r}")
+    return number

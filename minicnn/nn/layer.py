@@ -104,6 +104,10 @@ class Layer(Remembers):
         """Return the sources of randomness that layers keep, by dotted name."""
         return dict(self._named(CounterRng))
 
+    def draws(self) -> bool:
+        """Return whether this layer itself, and not just one inside it, keeps a source of randomness."""
+        return any(isinstance(value, CounterRng) for _, value in self._members())
+
     def parameters(self) -> Parameters:
         """Return the parameters as a list that knows their names; it is what an optimizer takes."""
         return Parameters(self.named_parameters())

@@ -26,7 +26,14 @@ from minicnn.ops.activation import (
     tanh_forward,
 )
 from minicnn.ops.conv import col2im, conv2d_backward, conv2d_forward, im2col
+from minicnn.ops.drop_connect import (
+    drop_connect_backward,
+    drop_connect_forward,
+    drop_connect_inference_backward,
+    drop_connect_inference_forward,
+)
 from minicnn.ops.dropout import dropout_backward, dropout_forward
+from minicnn.ops.fractional_pool import fractional_max_pool2d_backward, fractional_max_pool2d_forward
 from minicnn.ops.fused import (
     batch_norm_inference_relu_forward,
     batch_norm_relu_backward,
@@ -75,10 +82,16 @@ __all__ = [
     "conv2d_relu_forward",
     "conv2d_relu_max_pool2d_backward",
     "conv2d_relu_max_pool2d_forward",
+    "drop_connect_backward",
+    "drop_connect_forward",
+    "drop_connect_inference_backward",
+    "drop_connect_inference_forward",
     "dropout_backward",
     "dropout_forward",
     "elu_backward",
     "elu_forward",
+    "fractional_max_pool2d_backward",
+    "fractional_max_pool2d_forward",
     "gelu_backward",
     "gelu_forward",
     "global_avg_pool2d_backward",

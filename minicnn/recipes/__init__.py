@@ -1,5 +1,6 @@
 """Floor 5: recipes, what one does with a model, a data set and a few trainings."""
 
+from minicnn.recipes.averaging import Averaged, predict_averaged
 from minicnn.recipes.contributions import Contributions
 from minicnn.recipes.ensemble import Ensemble, train_ensemble
 from minicnn.recipes.learning_rate import RangeTest, learning_rate_range_test
@@ -16,6 +17,7 @@ from minicnn.recipes.search import (
 )
 
 __all__ = [
+    "Averaged",
     "Contributions",
     "Ensemble",
     "RangeTest",
@@ -26,6 +28,7 @@ __all__ = [
     "integers",
     "learning_rate_range_test",
     "loguniform",
+    "predict_averaged",
     "random_search",
     "successive_halving",
     "train_ensemble",

@@ -37,6 +37,9 @@ LAYERS = {
         nn.GlobalAvgPool2d,
         lambda: nn.BatchNorm2d(4),
         lambda: nn.Dropout(0.4),
+        lambda: nn.FractionalMaxPool2d(2, output_ratio=0.7),
+        lambda: nn.FractionalMaxPool2d(2, output_size=(4, 5), overlapping=False, pseudorandom=False),
+        lambda: nn.StochasticDepth(nn.Conv2d(4, 4, 3, padding=1), survival=0.9),
         nn.Flatten,
         nn.Identity,
         lambda: nn.Sequential(nn.Conv2d(4, 3, 3), nn.ReLU(), nn.MaxPool2d(2)),
@@ -45,7 +48,15 @@ LAYERS = {
         lambda: nn.Concat(nn.Conv2d(4, 3, 1), nn.Identity()),
         *(nn.ReLU, nn.LeakyReLU, nn.ELU, nn.SELU, nn.GELU, nn.SiLU, nn.Sigmoid, nn.Tanh, nn.Softplus),
     ],
-    ROWS: [lambda: nn.Linear(6, 4), lambda: nn.Linear(6, 4, bias=False), lambda: nn.BatchNorm1d(6)],
+    ROWS: [
+        lambda: nn.Linear(6, 4),
+        lambda: nn.Linear(6, 4, bias=False),
+        lambda: nn.BatchNorm1d(6),
+        *(
+            lambda activation=activation: nn.DropConnect(6, 4, 0.4, activation=activation())
+            for activation in (nn.ReLU, nn.Tanh)
+        ),
+    ],
 }
 CASES = [pytest.param(make, shape, id=repr(make())) for shape, makers in LAYERS.items() for make in makers]
 

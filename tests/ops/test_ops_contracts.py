@@ -52,6 +52,16 @@ def _first_pixels(*shape):
     return where.astype(np.uint8)
 
 
+ROWS, COLUMNS = ((0, 2), (1, 4), (3, 5)), ((0, 1), (1, 3), (3, 5), (5, 6))
+
+
+def _winners():
+    """The row of each region's maximum, and the column of each row's: the last one of each region."""
+    row = np.broadcast_to(np.array([stop - 1 for _, stop in ROWS])[:, None], (2, 4, 3, 4)).astype(np.int32)
+    column = np.broadcast_to(np.array([stop - 1 for _, stop in COLUMNS]), (2, 4, 5, 4)).astype(np.int32)
+    return [row, column]
+
+
 EXAMPLES = {
     "im2col": lambda r: ([r(*IMAGE)], {**GEOMETRY, "dilation": (2, 1)}),
     "col2im": lambda r: ([r(2, 24, 18)], {"shape": IMAGE, **GEOMETRY}),
@@ -102,6 +112,18 @@ EXAMPLES = {
     "softplus_backward": lambda r: elementwise_backward(r, beta=2.0, threshold=1.0),
     "dropout_forward": lambda r: elementwise(r, p=0.3, key=KEY),
     "dropout_backward": lambda r: ([r(*IMAGE), r(*IMAGE) > 0], {"p": 0.3}),
+    "drop_connect_forward": lambda r: ([r(3, 4), r(5, 4), r(5)], {"p": 0.3, "key": KEY}),
+    "drop_connect_backward": lambda r: ([r(3, 5), r(3, 4), r(5, 4), r(3, 5, 5) > 0], {}),
+    "drop_connect_inference_forward": lambda r: ([r(3, 4), r(5, 4), r(5)], {"p": 0.3, "z": (-1.0, 0.5)}),
+    "drop_connect_inference_backward": lambda r: (
+        [r(2, 3, 5), r(3, 4), r(5, 4), r(5)],
+        {"p": 0.3, "z": (-1.0, 0.5)},
+    ),
+    "fractional_max_pool2d_forward": lambda r: ([r(*IMAGE)], {"rows": ROWS, "columns": COLUMNS}),
+    "fractional_max_pool2d_backward": lambda r: (
+        [r(2, 4, 3, 4), *_winners()],
+        {"shape": IMAGE, "rows": ROWS, "columns": COLUMNS},
+    ),
     "softmax_cross_entropy_forward": lambda r: (
         [r(2, 4, 2, 2), LABELS],
         {"label_smoothing": 0.1, "class_weights": r(4, positive=True)},
