@@ -51,6 +51,10 @@ class NonFiniteError(MinicnnError, FloatingPointError):
     """A NaN or an infinity arose in training; the message names the layer where it first did."""
 
 
+class DataWarning(UserWarning):
+    """Data that can be trained on, though a score on it may not mean what it seems to: leaks, an unlucky order."""
+
+
 def whole_number(name: str, value: object, *, least: int = 1) -> int:
     """Return the value as an int. Raises `ArgumentError` unless it is a whole number of at least `least`."""
     try:

@@ -1,12 +1,16 @@
 """Bring inputs to mean 0 and standard deviation 1, by what the training set alone says."""
 
 from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 
 from minicnn.data.dataset import ArrayDataset
+from minicnn.data.folds import Fold
 from minicnn.data.splits import Splits
 from minicnn.errors import ShapeError
+
+Parts = TypeVar("Parts", Splits, Fold)
 
 
 @dataclass(frozen=True)
@@ -34,10 +38,11 @@ class Normaliser:
         return ((x - self.mean.reshape(shape)) / self.std.reshape(shape)).astype(x.dtype)
 
 
-def normalise(splits: Splits) -> Splits:
+def normalise(splits: Parts) -> Parts:
     """Normalise all three parts by the mean and standard deviation of each channel of the training set.
 
-    Validation and test data have no say in it. The normaliser is kept in `splits.normaliser`, for other inputs.
+    Validation and test data have no say in it. A fold of `k_fold` is normalised in the same way. The normaliser is kept
+    in `splits.normaliser`, for other inputs.
     LeCun et al., "Efficient backprop", 1998, section 4.3.
     """
     normaliser = Normaliser.fit(splits.train.x)
@@ -45,10 +50,7 @@ def normalise(splits: Splits) -> Splits:
     def apply(part: ArrayDataset) -> ArrayDataset:
         return ArrayDataset(normaliser(part.x), part.y, classes=part.classes, dtype=part.x.dtype)
 
+    test: Any = {"test": splits.test.map(apply)} if isinstance(splits, Splits) else {}
     return replace(
-        splits,
-        train=apply(splits.train),
-        validation=apply(splits.validation),
-        test=splits.test.map(apply),
-        normaliser=normaliser,
+        splits, train=apply(splits.train), validation=apply(splits.validation), normaliser=normaliser, **test
     )

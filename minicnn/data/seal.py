@@ -1,0 +1,91 @@
+"""The test set is sealed, because a model that was tuned on its test set is the commonest mistake of this field.
+
+It opens only through `Trainer.evaluate` or `.open(reason)`, and every opening is counted and written down.
+"""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+import numpy as np
+
+from minicnn.data.dataset import ArrayDataset
+from minicnn.data.duplicates import equal_examples
+from minicnn.errors import ArgumentError, DataError
+
+
+@dataclass
+class Seal:
+    """Why a test set was opened, each time. Copies of a test set (normalised ones, say) share one seal."""
+
+    openings: list[str] = field(default_factory=list)
+
+    def __copy__(self) -> "Seal":
+        return self
+
+    def __deepcopy__(self, memo: object) -> "Seal":
+        return self
+
+
+class SealedDataset:
+    """A test set that counts how often it is looked at.
+
+    Copies share the seal. It cannot be pickled, and so not be sent to another process: the openings there would not be
+    counted here. What a search does in other processes needs training and validation data only.
+
+    Attributes
+    ----------
+    seal : Seal
+        The reasons given so far, in `seal.openings`.
+    """
+
+    def __init__(self, dataset: ArrayDataset, seal: Seal | None = None) -> None:
+        self._dataset = dataset
+        self.seal = seal if seal is not None else Seal()
+
+    def open(self, reason: str) -> ArrayDataset:
+        """Return the data, and write the reason down. Raises `ArgumentError` without a reason."""
+        if not str(reason).strip():
+            raise ArgumentError("say why the test set is opened: test.open('final comparison of two models')")
+        self.seal.openings.append(str(reason))
+        return self._dataset
+
+    def map(self, function: Callable[[ArrayDataset], ArrayDataset]) -> "SealedDataset":
+        """Return this test set after a preparation that does not look at results, such as `normalise`; still sealed."""
+        return SealedDataset(function(self._dataset), self.seal)
+
+    def overlap(self, other: ArrayDataset) -> np.ndarray:
+        """Return which test inputs are in another data set too, as `find_overlap` does; not counted as an opening.
+
+        What is found, the caller has in his hands already, and no label or score comes out. Asking must cost nothing: a
+        test set that shares images with the training set is worth less than one that was opened twice.
+        """
+        return equal_examples(self._dataset.x, other.x)
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def __getattr__(self, name: str) -> object:
+        if name in ("x", "y"):
+            raise DataError("the test set is sealed; use trainer.evaluate(test), or test.open('why') which is counted")
+        raise AttributeError(name)
+
+    def __getitem__(self, index: object) -> None:
+        raise DataError("the test set is sealed; use trainer.evaluate(test), or test.open('why') which is counted")
+
+    def __copy__(self) -> "SealedDataset":
+        return SealedDataset(self._dataset, self.seal)
+
+    def __deepcopy__(self, memo: dict) -> "SealedDataset":
+        return SealedDataset(copy.deepcopy(self._dataset, memo), self.seal)
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise DataError(
+            "a sealed test set cannot be pickled or sent to another process, where its openings would not be counted; "
+            "send splits.train and splits.validation, and evaluate on the test set here, at the end"
+        )
+
+    def __repr__(self) -> str:
+        times = len(self.seal.openings)
+        return f"SealedDataset({len(self)} examples, opened {times} time{'' if times == 1 else 's'})"
