@@ -2,12 +2,14 @@
 
 from minicnn.train.callbacks import Callback, Checkpoint
 from minicnn.train.checkpoint import load_checkpoint, load_weights, save_checkpoint, save_weights
+from minicnn.train.early_stopping import EarlyStopping
 from minicnn.train.history import History
 from minicnn.train.trainer import Trainer
 
 __all__ = [
     "Callback",
     "Checkpoint",
+    "EarlyStopping",
     "History",
     "Trainer",
     "load_checkpoint",

@@ -2,14 +2,16 @@
 
     model/<name>                parameters and buffers
     optimizer/<name>/<what>     velocity, moments
+    callbacks/<name>/<what>     arrays of callbacks that have a state
     meta                        JSON: epoch, history, hyper-parameters, pace of the schedule, random counters,
-                                openings of the test set
+                                openings of the test set, numbers of callbacks
 
 No pickle: a checkpoint from a stranger can be read without running the stranger's code.
 """
 
 import json
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 from zipfile import BadZipFile
@@ -30,14 +32,26 @@ UNREADABLE = (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError
 """What reading something that is no checkpoint, or half of one, may raise."""
 
 
-def save_checkpoint(trainer: "Trainer", path: str | Path) -> None:
-    """Write the state of a training to a file, in one step. Raises `OutputError` if it cannot be written."""
+def save_checkpoint(
+    trainer: "Trainer", path: str | Path, callbacks: Mapping[str, Mapping[str, Any]] | None = None
+) -> None:
+    """Write the state of a training to a file, in one step. Raises `OutputError` if it cannot be written.
+
+    `callbacks` are the states of callbacks by name: numbers, strings and arrays.
+    """
     optimizer = trainer.optimizer.state_dict()
     arrays = {f"model/{name}": value for name, value in trainer.model.state_dict().items()}
     steps = {}
     for name, slots in optimizer["memory"].items():
         steps[name] = slots["step"]
         arrays |= {f"optimizer/{name}/{what}": value for what, value in slots.items() if what != "step"}
+    states: dict[str, dict[str, Any]] = {name: {} for name in callbacks or {}}
+    for name, state in (callbacks or {}).items():
+        for what, value in state.items():
+            if isinstance(value, np.ndarray):
+                arrays[f"callbacks/{name}/{what}"] = value
+            else:
+                states[name][what] = value
     meta = {
         "format": FORMAT,
         "epoch": trainer.epoch,
@@ -50,6 +64,7 @@ def save_checkpoint(trainer: "Trainer", path: str | Path) -> None:
         "test_set_openings": trainer.test_set_openings,
         "examples": trainer.images_per_epoch,
         "batch_size": trainer.batch_size,
+        "callbacks": states,
     }
     _write(Path(path), arrays, meta)
 
@@ -111,6 +126,19 @@ def load_checkpoint(trainer: "Trainer", path: str | Path) -> None:
     trainer.epoch = meta["epoch"]
     trainer.history = History(meta["history"])
     trainer.inherit_openings(meta["test_set_openings"])
+
+
+def callback_states(path: str | Path) -> dict[str, dict[str, Any]]:
+    """Return the states of callbacks in a checkpoint, as `save_checkpoint` was given them.
+
+    Raises `CheckpointError` if it is missing or damaged.
+    """
+    arrays, meta = read_checkpoint(path)
+    states: dict[str, dict[str, Any]] = meta.get("callbacks", {})
+    for name, state in states.items():
+        start = f"callbacks/{name}/"
+        state |= {key.removeprefix(start): value for key, value in arrays.items() if key.startswith(start)}
+    return states
 
 
 def load_weights(model: Layer, path: str | Path) -> None:

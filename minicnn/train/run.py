@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from minicnn.errors import ArgumentError, CheckpointError
 from minicnn.train.callbacks import Checkpoint
-from minicnn.train.checkpoint import load_checkpoint
+from minicnn.train.checkpoint import callback_states, load_checkpoint
 
 if TYPE_CHECKING:
     from minicnn.train.trainer import Trainer
@@ -34,6 +34,7 @@ def begin_run(trainer: "Trainer", out: str | Path | None, resume: bool) -> bool:
         raise CheckpointError(f"{checkpoint.path} exists: resume=True goes on from it; another folder begins anew")
     if exists and resume:
         load_checkpoint(trainer, checkpoint.path)
+        checkpoint.found = callback_states(checkpoint.path)
     trainer.checkpoint = checkpoint  # only now: a folder that was refused is not written to
     return exists and resume
 
