@@ -88,6 +88,8 @@ class EarlyStopping(StatefulCallback):
         restore_best_weights: bool = True,
         baseline: float | None = None,
     ) -> None:
+        if not isinstance(monitor, str):
+            raise ArgumentError(f"EarlyStopping: monitor must be the name of a measure, not {monitor!r}")
         if mode not in ("auto", "min", "max"):
             raise ArgumentError(f"EarlyStopping: mode must be 'auto', 'min' or 'max', not {mode!r}")
         if not 0 <= min_delta < math.inf:
@@ -147,7 +149,9 @@ class EarlyStopping(StatefulCallback):
         self.best, self.wait = look.best, look.wait
         self.best_epoch = None if look.at is None else int(rows[look.at]["epoch"])
         if self.wait >= self.patience:
-            best = f"the best is {self.best:.4g}, in epoch {self.best_epoch}" if self.best is not None else "it is NaN"
+            best = "there was no finite value"
+            if self.best is not None:
+                best = f"the best is {self.best:.4g}, in epoch {self.best_epoch}"
             self.trainer.stop(f"early stopping: {self.monitor} has not improved for {self.wait} epochs; {best}")
 
     def _expect_measured(self, names: list[str]) -> None:

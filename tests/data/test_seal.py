@@ -1,5 +1,8 @@
 """The test set is sealed: it opens only with a reason, and every opening is counted."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -69,3 +72,22 @@ def test_normalising_does_not_count_as_opening():
 def test_an_unknown_attribute_is_an_ordinary_mistake(sealed):
     with pytest.raises(AttributeError, match="shape"):
         _ = sealed.shape
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
+def test_copies_share_the_seal(sealed, copied):
+    copied(sealed).open("by way of the copy")
+    assert copied({"splits": sealed})["splits"].seal is copied(sealed.seal) is sealed.seal
+    assert sealed.seal.openings == ["by way of the copy"]
+
+
+@pytest.mark.parametrize("send", [pickle.dumps, lambda s: pickle.dumps({"splits": [s]}, protocol=2)])
+def test_it_does_not_leave_its_process_where_openings_would_not_be_counted(sealed, send):
+    with pytest.raises(DataError, match=r"cannot be pickled .* send splits\.train and splits\.validation"):
+        send(sealed)
+
+
+def test_asking_for_copies_in_the_training_set_opens_nothing(sealed):
+    x = np.array([[9, 9.5], [4, 5]], dtype=np.float32)
+    assert sealed.overlap(ArrayDataset(x, np.array([0, 1]))).tolist() == [[2, 1]]
+    assert sealed.seal.openings == []
