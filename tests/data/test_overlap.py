@@ -29,8 +29,13 @@ def test_pairs_are_those_that_loops_find(train, held_out):
 
 
 def test_a_collision_of_hashes_is_no_copy(monkeypatch):
-    monkeypatch.setattr("minicnn.data.duplicates._hash", lambda row, dtype: 0)
-    assert find_overlap(dataset([[1, 2], [3, 4]]), dataset([[5, 6], [3, 4]])).tolist() == [[1, 1]]
+    monkeypatch.setattr("minicnn.data.duplicates.hash", lambda content: 0, raising=False)
+    assert find_overlap(dataset([[1, 2], [3, 4]]), dataset([[3, 4], [1, 2]])).tolist() == [[1, 0]]
+
+
+def test_more_images_than_are_hashed_at_once():
+    x = np.random.default_rng(0).random((1300, 3))
+    assert find_overlap(dataset(x), dataset(x[[1250, 600, 3]])).tolist() == [[0, 1250], [1, 600], [2, 3]]
 
 
 @pytest.mark.parametrize("dtypes", [(np.float32, np.float64), (np.float64, np.float32), (np.float64, np.float64)])
