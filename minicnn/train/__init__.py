@@ -1,6 +1,6 @@
 """Floor 4: the training loop, what watches it, and what it leaves on disk."""
 
-from minicnn.train.callbacks import Callback, Checkpoint
+from minicnn.train.callbacks import Callback, Checkpoint, StatefulCallback
 from minicnn.train.checkpoint import load_checkpoint, load_weights, save_checkpoint, save_weights
 from minicnn.train.early_stopping import EarlyStopping
 from minicnn.train.history import History
@@ -11,6 +11,7 @@ __all__ = [
     "Checkpoint",
     "EarlyStopping",
     "History",
+    "StatefulCallback",
     "Trainer",
     "load_checkpoint",
     "load_weights",

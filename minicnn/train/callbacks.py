@@ -38,7 +38,10 @@ class Callback:
 
 
 class StatefulCallback(Callback):
-    """A callback that a resumed training needs as it was: what `state_dict` returns is kept in the checkpoint."""
+    """A callback that a resumed training needs as it was: what `state_dict` returns is kept in the checkpoint.
+
+    Its `on_train_begin` calls `self.resume("a name of its own")` and begins with what that returns, if anything.
+    """
 
     def state_dict(self) -> dict[str, Any]:
         """Return numbers, strings and arrays by name."""
@@ -54,6 +57,13 @@ class StatefulCallback(Callback):
 
 
 Mode = Literal["auto", "min", "max"]
+
+
+def expect_mode(mode: Mode, owner: str) -> Mode:
+    """Return the mode. Raises `ArgumentError` if there is no such mode."""
+    if mode not in ("auto", "min", "max"):
+        raise ArgumentError(f"{owner}: mode must be 'auto', 'min' or 'max', not {mode!r}")
+    return mode
 
 
 def sign_of(monitor: str, mode: Mode) -> int:
@@ -91,7 +101,7 @@ class Checkpoint(Callback):
     def __init__(self, folder: str | Path, *, monitor: str | None = None, mode: Mode = "auto") -> None:
         self.folder = prepare_folder(folder)
         self.monitor = monitor
-        self.mode = mode
+        self.mode = expect_mode(mode, "Checkpoint")
         self.path = self.folder / "checkpoint.npz"
         self.kept: dict[str, StatefulCallback] = {}
         self.follows: tuple[str, Mode] | None = None

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minicnn.errors import ArgumentError, listed, whole_number
-from minicnn.train.callbacks import Mode, StatefulCallback, sign_of
+from minicnn.train.callbacks import Mode, StatefulCallback, expect_mode, sign_of
 
 WEIGHTS = "weights/"
 
@@ -46,7 +46,7 @@ class EarlyStopping(StatefulCallback):
 
     Each `fit` begins anew. One that resumes a run goes on counting, stops in the same epoch and ends with the same bits
     as one that was never killed: the best weights are in `checkpoint.npz` too, beside those of the last epoch, which
-    training goes on from. In the run's folder, `best.npz` then holds the best weights by this measure.
+    training goes on from. In the run's folder, `best.npz` then holds the best weights by this measure, of the whole run.
 
     Parameters
     ----------
@@ -90,8 +90,6 @@ class EarlyStopping(StatefulCallback):
     ) -> None:
         if not isinstance(monitor, str):
             raise ArgumentError(f"EarlyStopping: monitor must be the name of a measure, not {monitor!r}")
-        if mode not in ("auto", "min", "max"):
-            raise ArgumentError(f"EarlyStopping: mode must be 'auto', 'min' or 'max', not {mode!r}")
         if not 0 <= min_delta < math.inf:
             raise ArgumentError(f"EarlyStopping: min_delta must be at least 0, not {min_delta}")
         if baseline is not None and not math.isfinite(baseline):
@@ -99,7 +97,7 @@ class EarlyStopping(StatefulCallback):
         self.monitor = monitor
         self.patience = whole_number("EarlyStopping: patience", patience)
         self.min_delta = min_delta
-        self.mode: Mode = mode
+        self.mode = expect_mode(mode, "EarlyStopping")
         self.restore_best_weights = restore_best_weights
         self.baseline = baseline
         self.best: float | None = None
