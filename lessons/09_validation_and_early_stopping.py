@@ -223,9 +223,9 @@ figure.savefig("choosing_uses_validation_up.png")
 print("drew choosing_uses_validation_up.png")
 
 # %% [markdown]
-# What to see in the figure: all lines begin at about zero. The score of a single model is honest. It becomes too good by
-# choosing, for the winner is partly the best model and partly the one whom these digits happened to suit. Choosing by
-# the validation set is right, that is what it is for; but its score is then no longer a measurement. Hence a third
+# What to see in the figure: all lines begin at about zero. The score of a single model is honest. It becomes too good
+# by choosing, for the winner is partly the best model and partly the one whom these digits happened to suit. Choosing
+# by the validation set is right, that is what it is for; but its score is then no longer a measurement. Hence a third
 # part, which nobody chooses by: the **test set**. In minicnn it is sealed, and counts how often it is opened.
 #
 # ## 4. One split or k folds

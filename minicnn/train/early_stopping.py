@@ -46,7 +46,7 @@ class EarlyStopping(StatefulCallback):
 
     Each `fit` begins anew. One that resumes a run goes on counting, stops in the same epoch and ends with the same bits
     as one that was never killed: the best weights are in `checkpoint.npz` too, beside those of the last epoch, which
-    training goes on from. In the run's folder, `best.npz` then holds the best weights by this measure, of the whole run.
+    training goes on from. `best.npz` then holds the best weights of the whole run by this measure.
 
     Parameters
     ----------
