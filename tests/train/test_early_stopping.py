@@ -275,6 +275,14 @@ class TestResumed:
         assert (meta["epoch"], meta["callbacks"]) == (8, {})
         assert not any(name.startswith("callbacks/") for name in arrays)
 
+    def test_a_run_may_go_on_to_keep_the_last_weights(self, new_trainer, few, tmp_path):
+        self.run(new_trainer, few, tmp_path, epochs=5)
+        trainer, weights = scripted(new_trainer(), SCORES), Weights()
+        stopping = EarlyStopping("score", patience=3, restore_best_weights=False)
+        fit(trainer, few, weights, stopping, out=tmp_path, resume=True)
+        assert (trainer.epoch, stopping.best_epoch) == (7, 4)
+        assert state_of_model(trainer) == weights.after[7]
+
     def test_a_run_goes_on_without_the_callback(self, new_trainer, few, tmp_path):
         self.run(new_trainer, few, tmp_path, epochs=3)
         trainer = scripted(new_trainer(), SCORES)
