@@ -28,11 +28,17 @@ class Fold:
 @overload
 def k_fold(
     data: Splits, folds: int = ..., *, stratify: bool | None = ..., shuffle: bool = ..., seed: int = ...
-) -> Iterator[Splits]: ...
+) -> Iterator[Splits]:
+    """Cut training and validation set together; the test set stays sealed."""
+
+
 @overload
 def k_fold(
     data: ArrayDataset | tuple, folds: int = ..., *, stratify: bool | None = ..., shuffle: bool = ..., seed: int = ...
-) -> Iterator[Fold]: ...
+) -> Iterator[Fold]:
+    """Cut a data set that has no test set."""
+
+
 def k_fold(
     data: Splits | ArrayDataset | tuple,
     folds: int = 5,
