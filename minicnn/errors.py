@@ -59,6 +59,10 @@ class UndefinedMetricWarning(UserWarning):
     """A measure is 0 / 0, such as the precision where nothing was predicted; the message says what it is set to."""
 
 
+class DataWarning(UserWarning):
+    """Data that can be trained on, though a score on it may not mean what it seems to: leaks, an unlucky order."""
+
+
 def whole_number(name: str, value: object, *, least: int = 1) -> int:
     """Return the value as an int. Raises `ArgumentError` unless it is a whole number of at least `least`."""
     try:

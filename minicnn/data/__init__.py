@@ -2,26 +2,34 @@
 
 from minicnn.data import augment
 from minicnn.data.dataset import ArrayDataset
+from minicnn.data.folds import Fold, k_fold
 from minicnn.data.idx import read_idx
 from minicnn.data.loader import DataLoader
 from minicnn.data.named import DATASETS, load
 from minicnn.data.normalise import ImageNormaliser, Normaliser, normalise
-from minicnn.data.splits import SealedDataset, Splits, split
+from minicnn.data.overlap import find_overlap, warn_of_overlap
+from minicnn.data.seal import Seal, SealedDataset
+from minicnn.data.splits import Splits, split
 from minicnn.data.whitening import PCAWhitening, ZCAWhitening
 
 __all__ = [
     "DATASETS",
     "ArrayDataset",
     "DataLoader",
+    "Fold",
     "ImageNormaliser",
     "Normaliser",
     "PCAWhitening",
+    "Seal",
     "SealedDataset",
     "Splits",
     "ZCAWhitening",
     "augment",
+    "find_overlap",
+    "k_fold",
     "load",
     "normalise",
     "read_idx",
     "split",
+    "warn_of_overlap",
 ]

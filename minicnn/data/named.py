@@ -8,7 +8,8 @@ import numpy as np
 
 from minicnn.data.dataset import ArrayDataset
 from minicnn.data.idx import read_idx
-from minicnn.data.splits import SealedDataset, Splits, cut, split
+from minicnn.data.seal import SealedDataset
+from minicnn.data.splits import Splits, cut, split
 from minicnn.errors import DataError, listed
 
 DIGITS = tuple("0123456789")

@@ -2,14 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from minicnn.data.dataset import ArrayDataset
+from minicnn.data.folds import Fold
 from minicnn.data.splits import Splits
 from minicnn.data.whitening import PCAWhitening, ZCAWhitening
 from minicnn.errors import ArgumentError, ShapeError, listed
+
+Parts = TypeVar("Parts", Splits, Fold)
 
 
 @dataclass(frozen=True)
@@ -60,14 +63,14 @@ METHODS: dict[str, Callable[..., Callable[[np.ndarray], np.ndarray]]] = {
 }
 
 
-def normalise(splits: Splits, method: str = "channel", **options: Any) -> Splits:
+def normalise(splits: Parts, method: str = "channel", **options: Any) -> Parts:
     """Normalise all three parts; what there is to learn is learned from the training set.
 
     Validation and test data have no say in it. The normaliser is kept in `splits.normaliser`, for other inputs.
 
     Parameters
     ----------
-    splits : Splits
+    splits : Splits or Fold
         The data.
     method : str
         "channel": by the mean and the standard deviation of each channel. LeCun et al., "Efficient backprop", 1998,
@@ -93,10 +96,7 @@ def normalise(splits: Splits, method: str = "channel", **options: Any) -> Splits
     def apply(part: ArrayDataset) -> ArrayDataset:
         return ArrayDataset(normaliser(part.x), part.y, classes=part.classes, dtype=part.x.dtype)
 
+    test: Any = {"test": splits.test.map(apply)} if isinstance(splits, Splits) else {}
     return replace(
-        splits,
-        train=apply(splits.train),
-        validation=apply(splits.validation),
-        test=splits.test.map(apply),
-        normaliser=normaliser,
+        splits, train=apply(splits.train), validation=apply(splits.validation), normaliser=normaliser, **test
     )

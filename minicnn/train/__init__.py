@@ -2,6 +2,7 @@
 
 from minicnn.train.callbacks import Callback, Checkpoint
 from minicnn.train.checkpoint import load_checkpoint, load_weights, save_checkpoint, save_weights
+from minicnn.train.early_stopping import EarlyStopping
 from minicnn.train.history import History
 from minicnn.train.moving_average import MovingAverage
 from minicnn.train.snapshots import Snapshots
@@ -11,6 +12,7 @@ from minicnn.train.trainer import Trainer
 __all__ = [
     "Callback",
     "Checkpoint",
+    "EarlyStopping",
     "History",
     "MovingAverage",
     "Snapshots",

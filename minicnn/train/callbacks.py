@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from minicnn.errors import ArgumentError, listed
 from minicnn.train.checkpoint import save_checkpoint, save_weights
@@ -50,6 +50,23 @@ class Callback:
         """Go on from what `state_dict` gave, before `on_train_begin`. Arrays come on the host."""
 
 
+Mode = Literal["auto", "min", "max"]
+
+
+def expect_mode(mode: Mode, owner: str) -> Mode:
+    """Return the mode. Raises `ArgumentError` if there is no such mode."""
+    if mode not in ("auto", "min", "max"):
+        raise ArgumentError(f"{owner}: mode must be 'auto', 'min' or 'max', not {mode!r}")
+    return mode
+
+
+def sign_of(monitor: str, mode: Mode) -> int:
+    """Return -1 where smaller is better, else 1: in mode "auto", where the name ends in "loss" or "error"."""
+    if mode == "auto":
+        return -1 if monitor.endswith(("loss", "error")) else 1
+    return -1 if mode == "min" else 1
+
+
 class Checkpoint(Callback):
     """Keep `checkpoint.npz`, the state to go on from, `best.npz`, the best weights, and `history.csv` in a folder.
 
@@ -60,14 +77,23 @@ class Checkpoint(Callback):
     folder : path
         Where; it is made if need be.
     monitor : str, optional
-        What "best" means: the smallest value of this measure if its name ends in "loss", else the largest. By default
-        "val_loss" where there is validation data, else "loss".
+        The measure by which weights are the best. By default "val_loss" where there is validation data, else "loss";
+        in a training with `EarlyStopping`, what that one monitors.
+    mode : "auto", "min" or "max"
+        Whether its smallest or its largest value is the best; "auto" means "min" if its name ends in "loss" or "error".
+
+    Attributes
+    ----------
+    follows : (monitor, mode), optional
+        What says in the running training which weights are the best, instead of `monitor` and `mode`.
     """
 
-    def __init__(self, folder: str | Path, *, monitor: str | None = None) -> None:
+    def __init__(self, folder: str | Path, *, monitor: str | None = None, mode: Mode = "auto") -> None:
         self.folder = prepare_folder(folder)
         self.monitor = monitor
+        self.mode = expect_mode(mode, "Checkpoint")
         self.path = self.folder / "checkpoint.npz"
+        self.follows: tuple[str, Mode] | None = None
 
     def on_train_begin(self) -> None:
         """Keep the state before the first epoch too: a run killed during it can go on all the same."""
@@ -75,14 +101,19 @@ class Checkpoint(Callback):
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
         """Best weights first: the checkpoint that says the epoch is done comes last."""
-        monitor = self.monitor or ("val_loss" if "val_loss" in logs else "loss")
+        default = "val_loss" if "val_loss" in logs else "loss"
+        monitor, mode = self.follows or (self.monitor or default, self.mode)
         if monitor not in logs:
             raise ArgumentError(f"Checkpoint: there is no {monitor!r} to monitor; there are {listed(logs)}")
-        sign = -1 if monitor.endswith("loss") else 1
+        sign = sign_of(monitor, mode)
         *earlier, newest = (sign * value for value in self.trainer.history[monitor])
         if not math.isnan(newest) and not any(value >= newest for value in earlier):  # NaN: was not measured then
             save_weights(self.trainer, self.folder / "best.npz")
         self.save()
+
+    def on_train_end(self) -> None:
+        """Follow nobody any more: the next training may have other callbacks."""
+        self.follows = None
 
     def save(self) -> None:
         """Write the history, then the state of the training."""

@@ -1,12 +1,13 @@
 """The test set is sealed: it opens only with a reason, and every opening is counted."""
 
+import copy
 import pickle
 
 import numpy as np
 import pytest
 
 from minicnn.data import ArrayDataset, DataLoader, SealedDataset, normalise, split
-from minicnn.data.splits import noted_openings
+from minicnn.data.seal import noted_openings
 from minicnn.errors import ArgumentError, DataError
 
 
@@ -84,3 +85,25 @@ def test_openings_within_a_block_are_noted_whichever_copy_is_opened(sealed):
     sealed.open("after")
     assert noted == ["a copy, as other processes have them", "itself"]
     assert sealed.seal.openings == ["before", "itself", "after"]
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
+def test_copies_share_the_seal(sealed, copied):
+    copied(sealed).open("by way of the copy")
+    assert copied({"splits": sealed})["splits"].seal is copied(sealed.seal) is sealed.seal
+    assert sealed.seal.openings == ["by way of the copy"]
+
+
+def test_a_pickled_copy_opens_only_where_somebody_counts(sealed):
+    copied = pickle.loads(pickle.dumps(sealed))
+    for away in (copied, copied.map(lambda part: part)):
+        with pytest.raises(DataError, match=r"sent here from another process.* send splits\.train"):
+            away.open("a look")
+    assert len(copied) == len(sealed)
+    assert copied.seal.openings == sealed.seal.openings == []
+
+
+def test_asking_for_copies_in_the_training_set_opens_nothing(sealed):
+    x = np.array([[9, 9.5], [4, 5]], dtype=np.float32)
+    assert sealed.overlap(ArrayDataset(x, np.array([0, 1]))).tolist() == [[2, 1]]
+    assert sealed.seal.openings == []

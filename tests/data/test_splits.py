@@ -1,12 +1,14 @@
 """How a data set is cut in three."""
 
+import warnings
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from minicnn.data import ArrayDataset, split
-from minicnn.errors import ArgumentError, DataError
+from minicnn.errors import ArgumentError, DataError, DataWarning
 
 
 def numbered(count, classes=1):
@@ -45,10 +47,39 @@ def test_sizes_may_be_shares():
     assert (len(splits.train), len(splits.validation), len(splits.test)) == (130, 50, 20)
 
 
-def test_without_stratify_targets_need_not_be_labels():
-    targets = np.linspace(0, 1, 50)
-    splits = split((np.zeros((50, 2), dtype=np.float32), targets), stratify=False)
+OTHER_TARGETS = {
+    "numbers": np.linspace(0, 1, 50),
+    "masks": np.zeros((50, 4, 4), dtype=int),
+    "columns": np.zeros((50, 1), dtype=int),
+}
+
+
+@pytest.mark.parametrize("y", OTHER_TARGETS.values(), ids=OTHER_TARGETS)
+@pytest.mark.parametrize("stratify", [None, False])
+def test_targets_need_not_be_labels(y, stratify):
+    splits = split((np.zeros((50, 2), dtype=np.float32), y), stratify=stratify)
     assert splits.classes == ()
+    assert splits.train.y.shape == (34, *y.shape[1:])
+
+
+@pytest.mark.parametrize("y", OTHER_TARGETS.values(), ids=OTHER_TARGETS)
+def test_what_is_no_label_cannot_be_split_by_class(y):
+    words = rf"stratify=True needs labels of shape \(N,\).* targets are {y.dtype} of shape .*Leave stratify out"
+    with pytest.raises(DataError, match=words):
+        split((np.zeros((50, 2), dtype=np.float32), y), stratify=True)
+
+
+@pytest.mark.parametrize("kind", [np.int32, bool, np.str_])
+def test_labels_are_split_by_class_without_asking(kind):
+    y = np.repeat([0, 1], [160, 40]).astype(kind)
+    splits = split((np.zeros((200, 1), dtype=np.float32), y), validation=0.2, test=0.3)
+    assert np.unique(splits.validation.y, return_counts=True)[1].tolist() == [32, 8]
+
+
+def test_whole_numbers_in_floating_point_are_split_by_class_if_asked():
+    y = np.repeat([0.0, 1.0], [160, 40])
+    splits = split((np.zeros((200, 1), dtype=np.float32), y), validation=0.2, test=0.3, stratify=True)
+    assert np.count_nonzero(splits.validation.y) == 8
 
 
 def test_stratified_parts_have_equal_shares_of_unequal_classes():
@@ -119,3 +150,54 @@ def test_stratify_false_takes_a_class_of_one():
 
 def test_repr_tells_the_sizes():
     assert repr(split(numbered(100), name="mine")) == "Splits('mine': 70 train, 15 validation, 15 test (sealed))"
+
+
+class TestInOrder:
+    @given(count=st.integers(3, 60), data=st.data())
+    def test_the_last_are_the_test_set_and_those_before_it_are_for_validation(self, count, data):
+        validation = data.draw(st.integers(1, count - 2))
+        test = data.draw(st.integers(1, count - validation - 1))
+        dataset = ArrayDataset(np.arange(count)[:, None].astype(np.float32), np.linspace(0, 1, count))
+        parts = numbers_in(split(dataset, validation=validation, test=test, shuffle=False))
+        assert [number for part in parts for number in part] == list(range(count))
+        assert [len(part) for part in parts] == [count - validation - test, validation, test]
+
+    def test_it_is_not_to_be_by_class_too(self):
+        with pytest.raises(ArgumentError, match=r"stratify=True picks .* shuffle=False takes them in order"):
+            split(numbered(100, classes=2), shuffle=False, stratify=True)
+
+    @pytest.mark.parametrize(
+        "labels", [np.repeat(np.arange(10), 20), np.repeat(np.arange(10)[::-1], 20), np.repeat([3, 1, 2], 60)]
+    )
+    def test_data_that_lies_class_by_class_is_warned_of(self, labels):
+        with pytest.warns(DataWarning, match="it lies class by class: .* shuffle=True mixes them"):
+            split((np.zeros((len(labels), 1), dtype=np.float32), labels), shuffle=False)
+
+    def test_the_warning_counts(self):
+        labels = np.repeat(np.arange(10), 20)
+        words = (
+            "of 10 classes, the training set holds 7 and the validation set 2; 30 of 30 validation examples are of "
+            "classes that the training set does not have, or hardly"
+        )
+        with pytest.warns(DataWarning, match=words) as caught:
+            split((np.zeros((200, 1), dtype=np.float32), labels), shuffle=False)
+        assert caught[0].filename == __file__
+
+    def test_two_classes_are_warned_of_though_training_has_both(self):
+        with pytest.warns(DataWarning, match="training set holds 2 and the validation set 1; 0 of 15"):
+            split((np.zeros((100, 1), dtype=np.float32), np.repeat([0, 1], 50)), shuffle=False)
+
+    def test_a_few_strays_do_not_hide_the_order(self):
+        labels = np.repeat(np.arange(10), 20)
+        labels[[3, 40, 77]] = [9, 8, 7]
+        with pytest.warns(DataWarning, match="class by class"):
+            split((np.zeros((200, 1), dtype=np.float32), labels), shuffle=False)
+
+    @pytest.mark.parametrize("seed", range(5))
+    def test_mixed_labels_one_class_and_other_targets_are_not_warned_of(self, seed):
+        mixed = np.random.default_rng(seed).permutation(np.repeat(np.arange(10), 20))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            for y in (mixed, np.zeros(200, dtype=int), np.linspace(0, 1, 200), np.zeros((200, 3), dtype=int)):
+                split((np.zeros((200, 1), dtype=np.float32), y), shuffle=False)
+            split((np.zeros((200, 1), dtype=np.float32), np.sort(mixed)))

@@ -2,10 +2,11 @@
 
 import signal
 
+import numpy as np
 import pytest
 
 from minicnn.errors import ArgumentError
-from minicnn.train import Callback, Checkpoint
+from minicnn.train import Callback, Checkpoint, StatefulCallback
 from minicnn.train.checkpoint import read_checkpoint
 
 
@@ -143,6 +144,21 @@ class TestBestWeights:
     def test_of_a_score_the_largest(self, new_trainer, few, tmp_path):
         assert self.best_epoch(new_trainer(), few, tmp_path, [0.1, 0.9, 0.2, 0.8], monitor="score") == 2
 
+    @pytest.mark.parametrize(("mode", "epoch"), [("min", 1), ("max", 2)])
+    def test_or_what_is_said(self, new_trainer, few, tmp_path, mode, epoch):
+        values = [0.1, 0.9, 0.2, 0.8]
+        assert self.best_epoch(new_trainer(), few, tmp_path, values, monitor="score", mode=mode) == epoch
+
+    def test_of_errors_the_smallest(self, new_trainer, few, tmp_path):
+        trainer, values = new_trainer(), iter([0.3, 0.1, 0.2])
+        trainer.metrics = {"error": lambda prediction, target: next(values)}
+        trainer.fit(few, batch_size=40, epochs=3, callbacks=[Checkpoint(tmp_path, monitor="error")])
+        assert read_checkpoint(tmp_path / "best.npz")[1]["epoch"] == 2
+
+    def test_a_mode_that_there_is_not(self, tmp_path):
+        with pytest.raises(ArgumentError, match="Checkpoint: mode must be 'auto', 'min' or 'max', not 'best'"):
+            Checkpoint(tmp_path, mode="best")
+
     def test_of_equals_the_first(self, new_trainer, few, tmp_path):
         assert self.best_epoch(new_trainer(), few, tmp_path, [0.1, 0.9, 0.9, 0.8], monitor="score") == 2
 
@@ -162,3 +178,40 @@ class TestBestWeights:
     def test_an_unknown_measure_lists_the_known_ones(self, new_trainer, few, tmp_path):
         with pytest.raises(ArgumentError, match="no 'f1' to monitor; there are 'loss', 'accuracy', 'lr'"):
             fit(new_trainer(), few, Checkpoint(tmp_path, monitor="f1"))
+
+
+class CountBatches(StatefulCallback):
+    """Counts the batches of all processes of a run, and sums them up by their place in the epoch."""
+
+    def on_train_begin(self):
+        state = self.resume("batches") or {"count": 0, "places": np.zeros(2)}
+        self.count, self.places = state["count"], state["places"]
+
+    def on_batch_end(self, batch, logs):
+        self.count += 1
+        self.places[batch - 1] += 1
+
+    def state_dict(self):
+        return {"count": self.count, "places": self.places}
+
+
+class TestState:
+    def test_it_goes_on_in_another_process(self, new_trainer, few, tmp_path):
+        with pytest.raises(KeyboardInterrupt):
+            fit(new_trainer(), few, CountBatches(), Diary("epoch 3", interrupt), epochs=4, out=tmp_path)
+        callback = CountBatches()
+        fit(new_trainer(), few, callback, epochs=4, out=tmp_path, resume=True)
+        assert (callback.count, callback.places.tolist()) == (8, [4, 4])
+
+    def test_a_fit_that_resumes_nothing_begins_anew(self, new_trainer, few, tmp_path):
+        trainer, callback = new_trainer(), CountBatches()
+        fit(trainer, few, callback, out=tmp_path)
+        fit(trainer, few, callback, epochs=1)
+        assert callback.count == 2
+        fit(trainer, few, callback, epochs=1, out=tmp_path)
+        assert callback.count == 2
+
+    def test_without_a_folder_there_is_none_to_keep(self, new_trainer, few):
+        callback = CountBatches()
+        fit(new_trainer(), few, callback)
+        assert callback.count == 4

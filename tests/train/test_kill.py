@@ -22,7 +22,7 @@ import signal, sys, time
 import numpy as np
 import minicnn as mc
 from minicnn import data, models
-from minicnn.train import Callback
+from minicnn.train import Callback, EarlyStopping
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started the tests may have it ignored
 folder, pause = sys.argv[1], float(sys.argv[2])
@@ -37,7 +37,8 @@ digits = data.load("digits")
 train, validation = (part.subset(np.arange(16 * {BATCHES})) for part in (digits.train, digits.validation))
 model = models.create("basic", input_shape=(1, 8, 8), classes=10)
 mc.Trainer(model).fit(
-    train, validation=validation, epochs={EPOCHS}, batch_size=16, out=folder, resume=True, callbacks=[Tell()]
+    train, validation=validation, epochs={EPOCHS}, batch_size=16, out=folder, resume=True,
+    callbacks=[Tell(), EarlyStopping(patience={EPOCHS})],
 )
 """
 

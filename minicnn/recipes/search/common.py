@@ -9,7 +9,7 @@ from typing import Any
 from minicnn.backend import CounterRng, get_backend
 from minicnn.data import SealedDataset, Splits
 from minicnn.data.dataset import as_dataset
-from minicnn.data.splits import Seal
+from minicnn.data.seal import Seal
 from minicnn.errors import ArgumentError, DataError, expect_kind, whole_number
 from minicnn.recipes.search.folder import Plan, SearchFolder, fingerprint
 from minicnn.recipes.search.result import SearchResult

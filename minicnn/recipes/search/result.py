@@ -5,7 +5,7 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from minicnn.data.splits import Seal
+from minicnn.data.seal import Seal
 from minicnn.recipes.search.space import Distribution, readable
 from minicnn.recipes.search.trial import Trial, ranked
 

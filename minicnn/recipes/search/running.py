@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from minicnn.backend import get_num_threads, seeded, set_num_threads, use_backend
-from minicnn.data.splits import noted_openings
+from minicnn.data.seal import noted_openings
 from minicnn.errors import ArgumentError, MinicnnError, NonFiniteError, expect_kind, listed
 from minicnn.recipes.search.space import Settings
 from minicnn.recipes.search.trial import Trial
