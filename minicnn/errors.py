@@ -47,6 +47,10 @@ class OutputError(MinicnnError, OSError):
     """A file or a folder cannot be written."""
 
 
+class DependencyError(MinicnnError, ImportError):
+    """A package that only some parts of minicnn need is not installed; the message has the command that installs it."""
+
+
 class NonFiniteError(MinicnnError, FloatingPointError):
     """A NaN or an infinity arose in training; the message names the layer where it first did."""
 
