@@ -46,9 +46,9 @@ def load_safetensors(
     path : path
         The file.
     rename : mapping or function, optional
-        From the file's names to the model's, where they differ. A mapping has whole names or beginnings of dotted names,
-        of which the longest counts: {"features": "0", "fc": "1.4"} makes "fc.weight" "1.4.weight"; "" takes a beginning
-        away. A function gets every name. None in place of a name leaves that entry out.
+        From the file's names to the model's, where they differ. A mapping has whole names or beginnings of dotted
+        names, of which the longest counts: {"features": "0", "fc": "1.4"} makes "fc.weight" "1.4.weight"; "" takes a
+        beginning away. A function gets every name. None in place of a name leaves that entry out.
     strict : bool
         Insist that the file has everything that the model has, and nothing else. Counters of batch norm
         ("num_batches_tracked") may be there or not.
@@ -121,22 +121,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
         raise CheckpointError(f"there is no file {path}") from None
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from None
-    if content[:2] == b"PK" or content[:1] == b"\x80" or path.suffix in (".pt", ".pth"):
-        raise CheckpointError(_no_safetensors(path, content))
     return _tensors(content, path)
-
-
-def _no_safetensors(path: Path, content: bytes) -> str:
-    """Return what to do with a file that is PyTorch's own, or one of ours."""
-    if path.suffix == ".npz":
-        return (
-            f"{path} is an .npz file, not a safetensors file; minicnn.train.load_weights(model, path) reads minicnn's"
-        )
-    return (
-        f"{path} looks like PyTorch's own format, a pickle, which may run any code when it is read. Convert it where you "
-        "trust it, in PyTorch: safetensors.torch.save_file(torch.load(path, weights_only=True), 'weights.safetensors') "
-        "if it holds a state_dict, or safetensors.torch.save_file(model.state_dict(), 'weights.safetensors')"
-    )
 
 
 def _tensors(content: bytes, path: str | Path) -> dict[str, np.ndarray]:
@@ -146,10 +131,21 @@ def _tensors(content: bytes, path: str | Path) -> dict[str, np.ndarray]:
     try:
         entries = deserialize(content)
     except SafetensorError as error:
-        raise CheckpointError(
-            f"{path} is no safetensors file, or it is damaged or cut off ({error}); fetch or write it again"
-        ) from None
+        raise CheckpointError(f"{path} is no safetensors file, {_what_else(Path(path), content, error)}") from None
     return {name: _array(name, entry, path) for name, entry in entries}
+
+
+def _what_else(path: Path, content: bytes, error: Exception) -> str:
+    """Return what a file may be that is no safetensors file, and what to do with it."""
+    if path.suffix == ".npz":
+        return "but an .npz file; minicnn.train.load_weights(model, path) reads minicnn's own"
+    if content[:2] != b"PK" and content[:1] != b"\x80":  # a zip archive, a pickle
+        return f"or it is damaged or cut off ({error}); fetch or write it again"
+    return (
+        "but looks like PyTorch's own format, a pickle, which may run any code when it is read. Convert it where you "
+        "trust it, in PyTorch: safetensors.torch.save_file(torch.load(path, weights_only=True), 'weights.safetensors') "
+        "if it holds a state_dict, or safetensors.torch.save_file(model.state_dict(), 'weights.safetensors')"
+    )
 
 
 def _array(name: str, entry: Mapping[str, Any], path: str | Path) -> np.ndarray:
@@ -190,9 +186,7 @@ def _by_beginnings(mapping: Mapping[str, str | None], names: list[str]) -> Calla
 
     for beginning in mapping:
         if not any(has_beginning(name, beginning) for name in names):
-            raise ArgumentError(
-                f"rename has {beginning!r}, but no name in the file begins so; there are {listed(names)}"
-            )
+            raise ArgumentError(f"rename has {beginning!r}, but no name in the file begins so: {listed(names)}")
 
     def new_name(name: str) -> str | None:
         found = max((beginning for beginning in mapping if has_beginning(name, beginning)), key=len, default=None)

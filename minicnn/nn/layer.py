@@ -139,7 +139,7 @@ class Layer(Remembers):
         return self.train(False)
 
     def first_layers(self) -> list["Layer"]:
-        """Return this layer and, in a chain, the first trained layers inside it: nothing needs a gradient before them."""
+        """Return this layer and, in a chain, the first trained layers in it: nothing needs a gradient before them."""
         return [self]
 
     def is_trained(self) -> bool:

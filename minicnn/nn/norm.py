@@ -8,8 +8,8 @@ In training each channel is normalised by the mean and the (biased) variance of 
 and in evaluation these take the place of the batch's; momentum and the unbiased running variance are as in PyTorch.
 Ioffe and Szegedy, "Batch normalization", 2015, algorithms 1 and 2.
 
-A layer whose weight and bias are both frozen is in evaluation at all times, as in Keras: it takes the running statistics
-and leaves them as they are. (In PyTorch a frozen layer goes on following the batches, unless one thinks of `eval()`.)
+A layer whose weight and bias are both frozen is in evaluation at all times, as in Keras: it takes the running
+statistics and leaves them as they are. (In PyTorch a frozen layer follows the batches until one calls `eval`.)
 """
 
 from collections.abc import Callable

@@ -9,6 +9,7 @@ The cache folder is the one that the environment variable MINICNN_HOME names, or
 import json
 import os
 import sys
+import threading
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -75,9 +76,9 @@ def pretrained(name: str, *, verbose: bool = True) -> Pretrained:
     """Return a network that was trained on one of the named data sets.
 
     "digits-lenet" knows scikit-learn's ten digits of 8 x 8 pixels, "mnist-lenet" those of 28 x 28 (MNIST's files are
-    found as `data.load("mnist")` finds them). The first call on a machine trains it, which takes seconds, and keeps it in
-    the cache folder; later calls read it. A kept file that is damaged, or was made by another recipe, is made anew. The
-    test set stays sealed: the card's scores are those of the validation set.
+    found as `data.load("mnist")` finds them). The first call on a machine trains it, which takes seconds, and keeps it
+    in the cache folder; later calls read it. A kept file that is damaged, or was made by another recipe, is made anew.
+    The test set stays sealed: the card's scores are those of the validation set.
 
     Parameters
     ----------
@@ -198,8 +199,8 @@ def _keep(model: Sequential, card: dict[str, Any], path: Path) -> None:
 
 
 def _replace(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Replace a file in one step, by way of one that this process has for itself: others may do the same meanwhile."""
-    own = path.with_name(f"{path.name}.{os.getpid()}")
+    """Replace a file in one step, by way of one that nobody else writes: others may do the same meanwhile."""
+    own = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}")
     replace_file(own, write)
     try:
         os.replace(own, path)

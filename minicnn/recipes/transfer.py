@@ -5,7 +5,7 @@ off-the-shelf: an astounding baseline for recognition", 2014.
 """
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -28,16 +28,16 @@ def freeze(model: Layer, *which: str | Layer, keep: int = 0) -> list[str]:
         freeze(model, model[:4])         what is in these layers
         freeze(model, keep=1)            all but the last layer that has parameters
 
-    A backward pass in training ends at the first layer that is trained, so what is frozen before it costs no time. Batch
-    norm whose weight and bias are frozen normalises by its running statistics, in training too, and leaves them as they
-    are. Dropout has no parameters: it goes on dropping.
+    A backward pass in training ends at the first layer that is trained, so for what is frozen before it there is the
+    forward pass alone to pay. Batch norm whose weight and bias are frozen normalises by its running statistics, in
+    training too, and leaves them as they are. Dropout has no parameters: it goes on dropping.
 
     Parameters
     ----------
     model : Layer
         The network.
     *which : str or Layer
-        What is frozen: names, as `model.named_layers()` and `model.named_parameters()` have them, or layers of the model.
+        What is meant: names, as `model.named_layers()` and `model.named_parameters()` have them, or layers themselves.
     keep : int
         How many layers at the end are left as they are; only layers with parameters count.
 
@@ -147,9 +147,9 @@ def fine_tuning_groups(model: Layer, lr: float, *, decay: float = 1 / 2.6) -> li
         optimizer = optim.Adam(fine_tuning_groups(model, lr=1e-3))
 
     The last layer gets `lr`, each one before it `decay` times the rate of the one behind. Early layers see edges and
-    strokes, which serve every task, and have the least to learn. Howard and Ruder, "Universal language model fine-tuning
-    for text classification", 2018, section 3.2, whose factor is the default. A layer that has vectors alone, such as
-    batch norm, shares the rate of the layer before it. Frozen parameters are left out.
+    strokes, which serve every task, and have the least to learn. Howard and Ruder, "Universal language model
+    fine-tuning for text classification", 2018, section 3.2, whose factor is the default. A layer that has vectors
+    alone, such as batch norm, shares the rate of the layer before it. Frozen parameters are left out.
 
     Raises `ArgumentError` if nothing is trained, or `decay` is not above 0 and at most 1.
     """
@@ -210,7 +210,7 @@ def _layer(model: Layer, which: int | str | Layer) -> Layer:
         return which
     if isinstance(which, str):
         if which not in layers:
-            raise ArgumentError(_no_such(which, [name for name in layers if name]))
+            raise ArgumentError(_no_such(which, layers, layers))
         return layers[which]
     if not isinstance(model, Sequential):
         raise ArgumentError(f"a number means a layer of a Sequential; {model!r} has {listed(filter(None, layers))}")
@@ -229,9 +229,8 @@ def _set_frozen(model: Layer, which: tuple[str | Layer, ...], keep: int, frozen:
         raise ArgumentError("give either names, or keep: how many layers at the end stay as they are")
     candidates = _with_parameters(model)
     if keep > len(candidates):
-        raise ArgumentError(
-            f"keep={keep}, but the model has {len(candidates)} layers with parameters: {listed(candidates)}"
-        )
+        names = listed(filter(None, candidates))
+        raise ArgumentError(f"keep={keep}, but the model has {len(candidates)} layers with parameters: {names}")
     chosen = [p for one in which for p in _meant(model, one)]
     if not which:
         inside = list(candidates.values())[: len(candidates) - keep]
@@ -250,7 +249,7 @@ def _meant(model: Layer, which: str | Layer) -> list[Parameter]:
             return list(layers[which].parameters())
         if which in parameters:
             return [parameters[which]]
-        raise ArgumentError(_no_such(which, list(_with_parameters(model))))
+        raise ArgumentError(_no_such(which, [*layers, *parameters], _with_parameters(model)))
     if not isinstance(which, Layer):
         raise ArgumentError(f"layers are meant by their names or are given themselves, not as {which!r}")
     own = {id(parameter) for parameter in parameters.values()}
@@ -260,9 +259,10 @@ def _meant(model: Layer, which: str | Layer) -> list[Parameter]:
     return meant
 
 
-def _no_such(name: str, names: list[str]) -> str:
-    near = difflib.get_close_matches(name, names, n=1)
-    return f"there is no layer {name!r}{f' (did you mean {near[0]!r}?)' if near else ''}; there are {listed(names)}"
+def _no_such(name: str, known: Iterable[str], shown: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    return f"there is no layer {name!r}{hint}; there are {listed(filter(None, shown))}"
 
 
 def _own_parameters(layer: Layer) -> Iterator[tuple[str, Parameter]]:
