@@ -115,6 +115,16 @@ class TestFreeze:
         changed = [name for name in before if before[name].tobytes() != after[name].tobytes()]
         assert changed == HEAD
 
+    def test_an_optimizer_s_group_may_be_frozen_altogether(self):
+        model = network()
+        groups = [{"params": model["body"].parameters(), "lr": 1e-3}, {"params": model["head"].parameters()}]
+        trainer = mc.Trainer(model, optimizer=optim.Adam(groups, lr=1e-2))
+        freeze(model, "body")
+        before = model.state_dict()
+        trainer.train_step(X, Y)
+        changed = [name for name, value in model.state_dict().items() if not np.array_equal(before[name], value)]
+        assert changed == HEAD
+
     def test_the_head_learns_as_a_linear_model_on_the_body_s_features(self):
         model = network()
         model["head"].layers["0"].p = 0.0
