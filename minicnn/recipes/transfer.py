@@ -215,9 +215,8 @@ def _layer(model: Layer, which: int | str | Layer) -> Layer:
     if not isinstance(model, Sequential):
         raise ArgumentError(f"a number means a layer of a Sequential; {model!r} has {listed(filter(None, layers))}")
     if not isinstance(which, int) or not -len(model) <= which < len(model):
-        raise ArgumentError(
-            f"layer must be a name, a layer, or a number from {-len(model)} to {len(model) - 1}: {which!r}"
-        )
+        allowed = f"a number from {-len(model)} to {len(model) - 1}"
+        raise ArgumentError(f"layer must be a name, a layer, or {allowed}, not {which!r}")
     return model[which]
 
 
