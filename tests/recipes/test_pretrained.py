@@ -78,9 +78,11 @@ def test_the_full_recipe_is_a_good_network(monkeypatch):
     assert pretrained(NAME, verbose=False).card["validation"]["accuracy"] > 0.95
 
 
-def test_neither_making_nor_reading_it_disturbs_the_caller_s_randomness():
+def test_neither_making_nor_reading_it_disturbs_the_caller_s_randomness(home):
     after = []
     for seed in (5, 5, 6):
+        if seed == 6:
+            (home / f"{NAME}.npz").unlink()  # it is trained again
         mc.seed(seed)
         one = pretrained(NAME, verbose=False)
         (rng,) = one.model.named_rngs().values()
