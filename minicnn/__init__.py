@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _LAZY = {"Trainer": "minicnn.train", "gradcheck": "minicnn.check"}
-_ROOMS = ("analyse", "check", "grade", "recipes", "train")
+_ROOMS = ("analyse", "check", "grade", "interop", "recipes", "train")
 
 
 def __getattr__(name: str) -> Any:

@@ -65,7 +65,7 @@ class Sequential(Layer):
         return x
 
     def backward(self, dy: Array) -> Array:
-        """Run dy through the layers in reverse."""
+        """Run dy through the layers in reverse; without `need_dx`, back to the first layer that is trained."""
         plan = self._plan
         known = plan is not None and plan.holds(self.layers, dy)
         for names, step in reversed(plan.steps if plan and known else [([name], None) for name in self.layers]):
@@ -73,12 +73,19 @@ class Sequential(Layer):
                 dy = back_in(self, names[0], step, dy)
             else:
                 for name in reversed(names):
+<<<<<<< HEAD
                     dy = back_in(self, name, self.layers[name], dy)
+=======
+                    dy = _back(self, name, self.layers[name], dy)
+            if not self.need_dx and not self.layers[names[0]].need_dx:
+                return None  # nothing before this layer is trained
+>>>>>>> fd2e03c763ae304df5e05531424a84e7d9916ea8
         return dy
 
     def first_layers(self) -> list[Layer]:
-        """Return this chain and the first layers of its first layer."""
-        return [self, *(next(iter(self.layers.values())).first_layers() if self.layers else [])]
+        """Return this chain and the first layers of its first layer that is trained."""
+        first = next((layer for layer in self.layers.values() if layer.is_trained()), None)
+        return [self, *(first.first_layers() if first else [])]
 
     def append(self, layer: Layer) -> "Sequential":
         """Add a layer at the end, under the next free number."""

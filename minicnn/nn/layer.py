@@ -143,8 +143,12 @@ class Layer(Remembers):
         return self.train(False)
 
     def first_layers(self) -> list["Layer"]:
-        """Return this layer and, in a chain, the first layers inside it: their dx is the gradient of the input."""
+        """Return this layer and, in a chain, the first trained layers in it: nothing needs a gradient before them."""
         return [self]
+
+    def is_trained(self) -> bool:
+        """Return whether there is a parameter in this layer or inside it that is not frozen."""
+        return any(not parameter.frozen for _, parameter in self._named(Parameter))
 
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters."""

@@ -42,7 +42,10 @@ def observing(model: "Layer", look: Callable[["Layer", Array, Array], None]) -> 
 
 @contextmanager
 def without_input_gradient(model: "Layer") -> Iterator[None]:
-    """In a `with` block, let a backward pass leave out the gradient of the model's input, which training discards."""
+    """In a `with` block, let a backward pass leave out what training discards.
+
+    That is the gradient of the model's input and, in a chain, everything before the first layer that is trained.
+    """
     layers = [layer for layer in model.first_layers() if layer.need_dx]
     for layer in layers:
         layer.need_dx = False

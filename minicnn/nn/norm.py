@@ -7,6 +7,9 @@ In training each channel is normalised by the mean and the (biased) variance of 
 
 and in evaluation these take the place of the batch's; momentum and the unbiased running variance are as in PyTorch.
 Ioffe and Szegedy, "Batch normalization", 2015, algorithms 1 and 2.
+
+A layer whose weight and bias are both frozen is in evaluation at all times, as in Keras: it takes the running
+statistics and leaves them as they are. (In PyTorch a frozen layer follows the batches until one calls `eval`.)
 """
 
 from collections.abc import Callable
@@ -68,14 +71,14 @@ class BatchNorm2d(Layer):
         self.num_batches_tracked = Buffer(np.array(0, dtype=np.int64))
 
     def forward(self, x: Array) -> Array:
-        """Normalise by the batch's statistics in training, by the running ones in evaluation."""
+        """Normalise by the batch's statistics in training, by the running ones in evaluation and where frozen."""
         y, self.saved = self.normalise(x, ops.batch_norm_forward, ops.batch_norm_inference_forward)
         return y
 
     def normalise(self, x: Array, by_batch: Callable, by_given: Callable) -> tuple[Array, "Statistics"]:
         """Run one of two operations on x, and remember the batch for evaluation; return y and what to go back with."""
         check_input(self, x, ndim=self.allowed_axes, channels=self.num_features, like=self.weight.data)
-        if not self.training:
+        if not self.training or (self.weight.frozen and self.bias.frozen):
             mean = self.running_mean.data
             inv_std = 1 / array_module(x).sqrt(self.running_var.data + self.eps)
             return by_given(x, self.weight.data, self.bias.data, mean, inv_std), Statistics(x, mean, inv_std, False)
