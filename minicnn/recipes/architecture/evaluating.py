@@ -48,7 +48,10 @@ def train_architecture(
 
 @dataclass(frozen=True)
 class ValidationAccuracy:
-    """The fitness that searches use: validation accuracy after a few epochs of Adam."""
+    """The fitness that searches use: validation accuracy after a few epochs of Adam.
+
+    A last batch of a single image is left out.
+    """
 
     train: ArrayDataset
     validation: ArrayDataset
@@ -66,8 +69,14 @@ class ValidationAccuracy:
         backend.seed(seed)
         model = architecture.build(self.train.x.shape[1:], self.classes)
         trainer = Trainer(model, optimizer=Adam(model.parameters(), lr=self.lr))
-        settings = {"epochs": self.epochs, "batch_size": self.batch_size}
-        trainer.fit(self.train, validation=self.validation, verbose=False, **settings)
+        trainer.fit(
+            self.train,
+            validation=self.validation,
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            drop_last=len(self.train) % self.batch_size == 1,  # batch norm on one image of 1 x 1 has no variance
+            verbose=False,
+        )
         return trainer
 
     def __repr__(self) -> str:
@@ -162,9 +171,9 @@ class Evaluator:
         if self.jobs == 1 or len(work) < 2:
             return (_measure(*one) for one in work)
         joblib = importlib.import_module("joblib")  # slow to import
-        threads = max(1, backend.get_num_threads() // self.jobs)
+        threads, chosen = max(1, backend.get_num_threads() // self.jobs), backend.get_backend()
         parallel = joblib.Parallel(n_jobs=self.jobs, return_as="generator")
-        return parallel(joblib.delayed(_measure)(*one, threads) for one in work)
+        return parallel(joblib.delayed(_measure_elsewhere)(*one, threads, chosen) for one in work)
 
     def _individual(self, number: int, architecture: Architecture, outcome: dict[str, Any]) -> Individual:
         cost = architecture.cost(self.space.input_shape, self.space.classes)
@@ -194,6 +203,8 @@ def make_fitness(
 
     Raises `ArgumentError` if neither data nor a fitness is there, or both are.
     """
+    if space is not None:
+        expect_kind(SearchSpace, space, "space")
     if fitness is None and data is None:
         raise ArgumentError("there is nothing to train on: give data, or both space= and fitness=")
     if fitness is not None:
@@ -203,7 +214,7 @@ def make_fitness(
             raise ArgumentError("with a fitness and no data the search needs a space: space=SearchSpace((1, 8, 8), 10)")
         return space or SearchSpace.of(data), fitness
     train, validation = parts_of(data)
-    epochs, batch_size = whole_number("epochs", epochs), whole_number("batch_size", batch_size)
+    epochs, batch_size = whole_number("epochs", epochs), whole_number("batch_size", batch_size, least=2)
     found = space or SearchSpace.of(data)
     if (found.input_shape, found.classes) != (train.x.shape[1:], classes_of(data)):
         raise ArgumentError(
@@ -213,10 +224,8 @@ def make_fitness(
     return found, ValidationAccuracy(train, validation, found.classes, epochs, batch_size, lr)
 
 
-def _measure(fitness: Fitness, architecture: Architecture, seed: int, threads: int | None = None) -> dict[str, Any]:
-    """Return fitness, seconds and error; in a process of its own with its share of the threads."""
-    if threads is not None:
-        backend.set_num_threads(threads)
+def _measure(fitness: Fitness, architecture: Architecture, seed: int) -> dict[str, Any]:
+    """Return fitness, seconds and error."""
     begun, value, error = time.perf_counter(), 0.0, ""
     try:
         value = float(fitness(architecture, seed))
@@ -225,6 +234,15 @@ def _measure(fitness: Fitness, architecture: Architecture, seed: int, threads: i
     if value != value:
         raise ArgumentError(f"the fitness of '{architecture}' is NaN; a fitness must be a number that can be compared")
     return {"fitness": value, "seconds": time.perf_counter() - begun, "error": error}
+
+
+def _measure_elsewhere(
+    fitness: Fitness, architecture: Architecture, seed: int, threads: int, chosen: str
+) -> dict[str, Any]:
+    """Measure in a process of its own: with its share of the threads, on the backend that was chosen here."""
+    backend.set_num_threads(threads)
+    with backend.use_backend(chosen):
+        return _measure(fitness, architecture, seed)
 
 
 def _check_plan(folder: Path, plan: dict[str, Any]) -> None:

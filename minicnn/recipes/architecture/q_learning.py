@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from minicnn.errors import ArgumentError, expect_kind, whole_number
+from minicnn.errors import ArgumentError, whole_number
 from minicnn.recipes.architecture.dice import EPISODE, Dice
 from minicnn.recipes.architecture.evaluating import Evaluator, Fitness, Individual, make_fitness
 from minicnn.recipes.architecture.genome import Architecture, Cell
@@ -198,8 +198,6 @@ def design_by_q_learning(
     for name, value in {"alpha": alpha, "gamma": gamma}.items():
         if not 0 < value <= 1:
             raise ArgumentError(f"{name} must be above 0 and at most 1, not {value!r}")
-    if space is not None:
-        expect_kind(SearchSpace, space, "space")
     space, fitness = make_fitness(data, space, fitness, epochs=epochs, batch_size=batch_size, lr=lr)
     plan = {"kind": "Q-learning", "epsilons": epsilons, "alpha": alpha, "gamma": gamma, "replay": replay}
     evaluate = Evaluator(fitness, space, seed=seed, folder=folder, jobs=1, plan=plan)
