@@ -250,7 +250,7 @@ class TestFolder:
             search(folder=tmp_path, population=7)
         with pytest.raises(CheckpointError, match="holds a search with seed = 0, not 1"):
             search(folder=tmp_path, seed=1)
-        with pytest.raises(CheckpointError, match="holds a search with kind = 'evolution', not 'random search'"):
+        with pytest.raises(CheckpointError, match="holds a search with kind = 'evolution', not 'random architectures'"):
             random_architectures(space=SPACE, fitness=closeness, folder=tmp_path)
 
     def test_other_data_is_another_search(self, tmp_path, few):

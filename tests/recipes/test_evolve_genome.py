@@ -1,4 +1,4 @@
-"""The genome of searched architectures: text and back, what it builds and costs, the space, and each mutation's reach."""
+"""The genome of searched architectures: text and back, what it builds and costs, the space, every mutation's reach."""
 
 import json
 from collections import Counter
@@ -177,9 +177,10 @@ def differing(parent, child):
     return [name for one, other in pairs for name in names if getattr(one, name) != getattr(other, name)]
 
 
-class TestMutation:
-    FIELDS = {"kernel": "kernel", "width": "width", "stride": "stride", "skip": "skip", "batch norm": "batch_norm"}
+FIELDS = {"kernel": "kernel", "width": "width", "stride": "stride", "skip": "skip", "batch norm": "batch_norm"}
 
+
+class TestMutation:
     @given(in_space, seeds)
     def test_a_child_lies_in_the_space_and_differs_by_one_step(self, parent, seed):
         name, child = mutate(parent, SPACE, Dice(seed, 2, 0))
@@ -195,11 +196,11 @@ class TestMutation:
             assert grown == -1
             assert not Counter(child.cells) - Counter(parent.cells)
         else:
-            assert differing(parent, child) == ([self.FIELDS[name]] if name in self.FIELDS else [])
+            assert differing(parent, child) == ([FIELDS[name]] if name in FIELDS else [])
 
     @pytest.mark.parametrize("name", FIELDS)
     def test_a_field_reaches_every_other_value_of_every_convolution(self, name):
-        field = self.FIELDS[name]
+        field = FIELDS[name]
         values = {"kernel": (1, 3, 5), "width": (3, 4, 6), "stride": (1, 2)}.get(field, (False, True))
         reached = {child for child in map(Architecture, MUTATIONS[name](PARENT.cells, SPACE)) if SPACE.allows(child)}
         want = set()
@@ -207,7 +208,7 @@ class TestMutation:
             for value in values:
                 if value != getattr(PARENT.cells[place], field):
                     changed = list(PARENT.cells)
-                    settings = {key: getattr(changed[place], key) for key in self.FIELDS.values()}
+                    settings = {key: getattr(changed[place], key) for key in FIELDS.values()}
                     changed[place] = Cell(**{**settings, field: value})
                     want.add(Architecture(changed))
         smaller = {"stride": 1}.get(field, 0)  # 9 x 6 halved three times is too small: the space forbids that child

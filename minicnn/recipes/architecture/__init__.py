@@ -6,7 +6,7 @@ from minicnn.recipes.architecture.genome import POOL, Architecture, Cell
 from minicnn.recipes.architecture.mutation import MUTATIONS
 from minicnn.recipes.architecture.q_learning import design_by_q_learning, epsilon_schedule
 from minicnn.recipes.architecture.q_result import Episode, QLearningResult
-from minicnn.recipes.architecture.result import SearchResult
+from minicnn.recipes.architecture.result import EvolutionResult
 from minicnn.recipes.architecture.space import SearchSpace
 
 __all__ = [
@@ -15,9 +15,9 @@ __all__ = [
     "Architecture",
     "Cell",
     "Episode",
+    "EvolutionResult",
     "Individual",
     "QLearningResult",
-    "SearchResult",
     "SearchSpace",
     "design_by_q_learning",
     "epsilon_schedule",

@@ -9,7 +9,7 @@ from minicnn.recipes.architecture.dice import CHILD, START, Dice
 from minicnn.recipes.architecture.evaluating import Evaluator, Fitness, Individual, make_fitness
 from minicnn.recipes.architecture.genome import Architecture
 from minicnn.recipes.architecture.mutation import mutate
-from minicnn.recipes.architecture.result import SearchResult
+from minicnn.recipes.architecture.result import EvolutionResult
 from minicnn.recipes.architecture.space import SearchSpace
 
 
@@ -29,7 +29,7 @@ def evolve(
     fitness: Fitness | None = None,
     folder: str | Path | None = None,
     jobs: int = 1,
-) -> SearchResult:
+) -> EvolutionResult:
     """Search an architecture by evolution: of a few drawn at random the worst is removed, the best has a mutated child.
 
     Real et al., "Large-scale evolution of image classifiers", 2017, section 3.1: pairs are drawn from the population,
@@ -74,7 +74,7 @@ def evolve(
 
     Returns
     -------
-    SearchResult
+    EvolutionResult
         `.best`, `.individuals`, `.lineage()`, `.table()`, `.plot()`.
 
     Raises
@@ -114,7 +114,7 @@ def evolve(
         )
         everyone += [replace(child, **birth) for child, birth in zip(children, births, strict=True)]
         living += numbers
-    return SearchResult("evolution", everyone, living)
+    return EvolutionResult("evolution", everyone, living)
 
 
 def _birth(
@@ -147,7 +147,7 @@ def random_architectures(
     fitness: Fitness | None = None,
     folder: str | Path | None = None,
     jobs: int = 1,
-) -> SearchResult:
+) -> EvolutionResult:
     """Train random architectures: what every cleverer search has to beat at the same number of trainings.
 
     They are drawn as the first population of `evolve` is, and the first of them are the same ones, trained from the
@@ -155,7 +155,7 @@ def random_architectures(
     """
     evaluations = whole_number("evaluations", evaluations)
     space, fitness = make_fitness(data, space, fitness, epochs=epochs, batch_size=batch_size, lr=lr)
-    evaluate = Evaluator(fitness, space, seed=seed, folder=folder, jobs=jobs, plan={"kind": "random search"})
+    evaluate = Evaluator(fitness, space, seed=seed, folder=folder, jobs=jobs, plan={"kind": "random architectures"})
     numbers = range(evaluations)
     everyone = evaluate([(n, space.random(Dice(seed, START, n))) for n in numbers])
-    return SearchResult("random search", everyone, list(numbers))
+    return EvolutionResult("random architectures", everyone, list(numbers))

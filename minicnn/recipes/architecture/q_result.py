@@ -89,7 +89,14 @@ class QLearningResult:
             axes.bar(
                 start + 0.5, mean - low, end - start, bottom=low, align="edge", color=BLUE, alpha=0.2, edgecolor="white"
             )
-            axes.text((start + end + 1) / 2, low, f"{epsilons[start]:g}", ha="center", va="bottom", fontsize=8)
+            axes.text(
+                (start + end + 1) / 2,
+                low,
+                f"{epsilons[start]:g}" if start else f"epsilon {epsilons[0]:g}",
+                ha="center",
+                va="bottom",
+                fontsize=8,
+            )
         numbers = np.arange(1, len(means) + 1)
         axes.plot(numbers, means, "o", color=BLUE, alpha=0.5, markersize=4, label="each episode")
         axes.plot(numbers, self.rolling_mean(), color=VERMILION, linewidth=2, label="mean of the last ten")

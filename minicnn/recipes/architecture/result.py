@@ -15,13 +15,13 @@ BLUE, VERMILION, GREEN = "#0072B2", "#D55E00", "#009E73"
 
 
 @dataclass(frozen=True)
-class SearchResult:
+class EvolutionResult:
     """All individuals in the order of their evaluation; print it for the ten best.
 
     Attributes
     ----------
     kind : str
-        "evolution" or "random search".
+        "evolution" or "random architectures".
     individuals : list of Individual
         Everyone who was trained, from first to last.
     population : list of int
