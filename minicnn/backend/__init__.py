@@ -14,7 +14,7 @@ from minicnn.backend.backends import (
 )
 from minicnn.backend.compiling import Compilation
 from minicnn.backend.cuda import device_description, installed_wheels
-from minicnn.backend.keys import CounterRng, Key, default_rng, seed
+from minicnn.backend.keys import CounterRng, Key, default_rng, seed, seeded
 from minicnn.backend.slots import Slot, dispatch_state, plain_body, plug, slot, slots
 from minicnn.backend.threads import get_num_threads, in_threads, parts_of, pieces_of, run_parts, set_num_threads
 from minicnn.backend.upload import Upload
@@ -45,6 +45,7 @@ __all__ = [
     "plug",
     "run_parts",
     "seed",
+    "seeded",
     "set_backend",
     "set_num_threads",
     "slot",

@@ -6,6 +6,9 @@ when a run is resumed. Salmon et al., "Parallel random numbers: as easy as 1, 2,
 """
 
 import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -52,6 +55,7 @@ class _Root:
 
 
 _root = _Root(0)
+_inner_root: ContextVar[_Root | None] = ContextVar("minicnn_seed", default=None)
 
 
 def seed(value: int) -> None:
@@ -61,12 +65,30 @@ def seed(value: int) -> None:
     The seed is 0 where this is never called. Raises `ArgumentError` unless 0 <= value < 2**64.
     """
     global _root
-    _root = _Root(_checked("seed", value, bits=64))
+    root = _Root(_checked("seed", value, bits=64))
+    if _inner_root.get() is None:
+        _root = root
+    else:
+        _inner_root.set(root)
+
+
+@contextmanager
+def seeded(value: int) -> Iterator[None]:
+    """Start all randomness of a `with` block from this seed, in this thread alone; afterwards it goes on as before.
+
+    `seed` within the block holds for the block. Raises `ArgumentError` unless 0 <= value < 2**64.
+    """
+    token = _inner_root.set(_Root(_checked("seed", value, bits=64)))
+    try:
+        yield
+    finally:
+        _inner_root.reset(token)
 
 
 def default_rng() -> CounterRng:
     """Return a source of keys on the next free stream of the process' seed."""
-    return CounterRng(_root.seed, next(_root.streams))
+    root = _inner_root.get() or _root
+    return CounterRng(root.seed, next(root.streams))
 
 
 def _checked(name: str, value: int, *, bits: int) -> int:

@@ -1,10 +1,12 @@
 """Keys and the sources that give them out."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
 import minicnn as mc
-from minicnn.backend import CounterRng, Key, default_rng
+from minicnn.backend import CounterRng, Key, default_rng, seeded
 from minicnn.errors import ArgumentError
 from minicnn.ops import random_bits
 
@@ -73,3 +75,32 @@ def test_a_seed_of_another_number_type_gives_the_same_bits(kind):
     seed = 3_000_000_000
     same = random_bits(CounterRng(kind(seed), kind(1), kind(2)).next_key(), count=4)
     assert same.tolist() == random_bits(Key(seed, 1, 2), count=4).tolist()
+
+
+def test_a_block_has_a_seed_of_its_own_and_afterwards_all_goes_on_as_before():
+    mc.seed(7)
+    outside = [default_rng() for _ in range(3)]
+    mc.seed(7)
+    first = default_rng()
+    with seeded(9):
+        assert [default_rng(), default_rng()] == [CounterRng(9, 0), CounterRng(9, 1)]
+        with seeded(9):
+            assert default_rng() == CounterRng(9, 0)
+        assert default_rng() == CounterRng(9, 2)
+        mc.seed(4)
+        assert default_rng() == CounterRng(4, 0), "a seed in the block holds for the block"
+    assert [first, default_rng(), default_rng()] == outside
+
+
+def test_a_block_s_seed_is_forgotten_after_an_error_too():
+    with pytest.raises(KeyError), seeded(9):
+        raise KeyError
+    assert default_rng().seed == 0
+    with pytest.raises(ArgumentError, match="seed must be a whole number"), seeded(-1):
+        pass
+
+
+def test_a_block_s_seed_is_its_thread_s_alone():
+    with seeded(9), ThreadPoolExecutor(1) as pool:
+        assert pool.submit(default_rng).result().seed == 0
+        assert default_rng().stream == 0

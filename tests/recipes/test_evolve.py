@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import minicnn as mc
-from minicnn import data
+from minicnn import data, optim
+from minicnn.backend import default_rng
 from minicnn.data import ArrayDataset
 from minicnn.errors import ArgumentError, CheckpointError, DataError, NonFiniteError
 from minicnn.recipes import Architecture, SearchSpace, evolve, random_architectures, train_architecture
@@ -189,6 +190,19 @@ class TestTraining:
         assert best.parameters == sum(p.data.size for p in trainer.model.parameters())
         assert best.seconds > 0
         assert len({one.seed for one in result.individuals}) == 3
+
+    def test_the_seed_is_that_of_mc_seed_and_the_process_keeps_its_own(self, few):
+        architecture = Architecture.parse("conv3x4 bn conv3x4/2 skip")
+        mc.seed(11)
+        model = architecture.build((1, 8, 8), 10)
+        by_hand = mc.Trainer(model, optimizer=optim.Adam(model.parameters(), lr=0.02))
+        history = by_hand.fit(few[0], validation=few[1], epochs=2, batch_size=32, verbose=False)
+        mc.seed(5)
+        trainer = train_architecture(architecture, few, seed=11, epochs=2, batch_size=32, lr=0.02)
+        assert trainer.history["val_loss"] == history["val_loss"]
+        after = default_rng()
+        mc.seed(5)
+        assert after == default_rng()
 
     def test_the_test_set_stays_sealed(self, few):
         splits = data.Splits("few", *few, data.SealedDataset(few[1]), few[0].classes)

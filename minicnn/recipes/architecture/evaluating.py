@@ -32,7 +32,7 @@ def train_architecture(
     batch_size: int = 64,
     lr: float = 0.01,
 ) -> Trainer:
-    """Build an architecture under `mc.seed(seed)`, train it with Adam on the training set, and return its trainer.
+    """Build an architecture as after `mc.seed(seed)`, train it with Adam on the training set, return its trainer.
 
     With an individual's seed and the search's settings, the same weights come out as in the search. `data` is a
     `Splits` or a pair (train, validation). The last validation accuracy is `trainer.history["val_accuracy"][-1]`.
@@ -66,9 +66,9 @@ class ValidationAccuracy:
 
     def fit(self, architecture: Architecture, seed: int) -> Trainer:
         """Return the trainer that has trained the architecture."""
-        backend.seed(seed)
-        model = architecture.build(self.train.x.shape[1:], self.classes)
-        trainer = Trainer(model, optimizer=Adam(model.parameters(), lr=self.lr))
+        with backend.seeded(seed):
+            model = architecture.build(self.train.x.shape[1:], self.classes)
+            trainer = Trainer(model, optimizer=Adam(model.parameters(), lr=self.lr))
         trainer.fit(
             self.train,
             validation=self.validation,

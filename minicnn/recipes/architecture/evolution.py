@@ -59,7 +59,7 @@ def evolve(
     epochs, batch_size, lr : int, int, float
         Of each training, with Adam.
     seed : int
-        Of the search; each training gets a seed of its own from it, by `mc.seed`.
+        Of the search; each training gets a seed of its own from it, as `mc.seed` would set.
     space : SearchSpace, optional
         What may be found; by default `SearchSpace.of(data)`.
     start : Architecture, optional

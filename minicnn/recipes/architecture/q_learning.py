@@ -172,7 +172,7 @@ def design_by_q_learning(
     epochs, batch_size, lr : int, int, float
         Of each training, with Adam.
     seed : int
-        Of the search; each training gets a seed of its own from it, by `mc.seed`.
+        Of the search; each training gets a seed of its own from it, as `mc.seed` would set.
     space : SearchSpace, optional
         What may be designed; by default `SearchSpace.of(data)`. The fewer cells there are to choose from, the sooner
         the agent has tried each.
