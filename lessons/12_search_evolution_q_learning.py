@@ -144,7 +144,7 @@ assert half_best < full_best + 0.02, "at the same cost it looks at twice as many
 # The rival is chance: as many architectures at random, from the same space. Both begin with the same six.
 
 # %%
-space = SearchSpace.of(digits, most_multiply_adds=50_000)
+space = SearchSpace.of(digits, most_cells=4, most_multiply_adds=50_000)
 BUDGET = {"space": space, "evaluations": 24, "epochs": 1, "lr": 0.02}
 evolved = [evolve(digits, population=6, seed=seed, **BUDGET) for seed in SEEDS]
 chance = [random_architectures(digits, seed=seed, **BUDGET) for seed in SEEDS]
