@@ -3,6 +3,15 @@
 from minicnn.recipes.averaging import Averaged, predict_averaged
 from minicnn.recipes.contributions import Contributions
 from minicnn.recipes.ensemble import Ensemble, train_ensemble
+from minicnn.recipes.architecture import (
+    Architecture,
+    Cell,
+    SearchSpace,
+    design_by_q_learning,
+    evolve,
+    random_architectures,
+    train_architecture,
+)
 from minicnn.recipes.learning_rate import RangeTest, learning_rate_range_test
 from minicnn.recipes.search import (
     SearchResult,
@@ -17,20 +26,27 @@ from minicnn.recipes.search import (
 )
 
 __all__ = [
+    "Architecture",
     "Averaged",
+    "Cell",
     "Contributions",
     "Ensemble",
     "RangeTest",
     "SearchResult",
+    "SearchSpace",
     "Trial",
     "choice",
+    "design_by_q_learning",
+    "evolve",
     "grid_search",
     "integers",
     "learning_rate_range_test",
     "loguniform",
     "predict_averaged",
+    "random_architectures",
     "random_search",
     "successive_halving",
+    "train_architecture",
     "train_ensemble",
     "uniform",
 ]
