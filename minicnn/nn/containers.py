@@ -73,13 +73,9 @@ class Sequential(Layer):
                 dy = back_in(self, names[0], step, dy)
             else:
                 for name in reversed(names):
-<<<<<<< HEAD
                     dy = back_in(self, name, self.layers[name], dy)
-=======
-                    dy = _back(self, name, self.layers[name], dy)
             if not self.need_dx and not self.layers[names[0]].need_dx:
                 return None  # nothing before this layer is trained
->>>>>>> fd2e03c763ae304df5e05531424a84e7d9916ea8
         return dy
 
     def first_layers(self) -> list[Layer]:

@@ -1,8 +1,5 @@
 """Floor 5: recipes, what one does with a model, a data set and a few trainings."""
 
-from minicnn.recipes.averaging import Averaged, predict_averaged
-from minicnn.recipes.contributions import Contributions
-from minicnn.recipes.ensemble import Ensemble, train_ensemble
 from minicnn.recipes.architecture import (
     Architecture,
     Cell,
@@ -12,6 +9,9 @@ from minicnn.recipes.architecture import (
     random_architectures,
     train_architecture,
 )
+from minicnn.recipes.averaging import Averaged, predict_averaged
+from minicnn.recipes.contributions import Contributions
+from minicnn.recipes.ensemble import Ensemble, train_ensemble
 from minicnn.recipes.learning_rate import RangeTest, learning_rate_range_test
 from minicnn.recipes.search import (
     SearchResult,

@@ -11,7 +11,7 @@ from minicnn.train.predicting import dtype_of_model
 
 
 def check_optimizer(model: Layer, optimizer: Optimizer) -> None:
-    """Raise `ArgumentError` if an optimizer holds parameters of another model."""
+    """Raise `ArgumentError` if an optimizer holds parameters of another model, or none that may be changed."""
     own = {id(parameter) for parameter in model.parameters()}
     given = {id(parameter) for parameter in optimizer.parameters.values()}
     if own and not given <= own:
@@ -19,6 +19,8 @@ def check_optimizer(model: Layer, optimizer: Optimizer) -> None:
             "the optimizer holds parameters that are not the model's; build it anew after the model: "
             f"{type(optimizer).__name__}(model.parameters(), ...)"
         )
+    if own and all(parameter.frozen for parameter in optimizer.parameters.values()):
+        raise ArgumentError("all parameters of the optimizer are frozen, so nothing would be trained; unfreeze some")
 
 
 def unsealed(model: Layer, dataset: Any) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from minicnn.backend import Array, CounterRng, default_rng
-from minicnn.data import DataLoader, SealedDataset
+from minicnn.data import DataLoader, SealedDataset, warn_of_overlap
 from minicnn.errors import expect_kind, whole_number
 from minicnn.nn import CrossEntropyLoss, Layer, Loss, Parameter, without_input_gradient
 from minicnn.optim import Adam, Optimizer, Regulariser, Schedule, clip_grad_norm
@@ -153,8 +153,8 @@ class Trainer:
         Raises
         ------
         ArgumentError, DataError
-            If an argument makes no sense, `train` is a sealed test set, the optimizer is that of another model, or the
-            schedule ends before the training does.
+            If an argument makes no sense, `train` is a sealed test set, the optimizer is that of another model, all its
+            parameters are frozen, or the schedule ends before the training does.
         OutputError
             If `out` cannot be written to.
         CheckpointError
@@ -167,6 +167,8 @@ class Trainer:
             expect_kind(Callback, callback, "callback")
         check_optimizer(self.model, self.optimizer)
         train, validation = unsealed(self.model, train), unsealed(self.model, validation)
+        if validation is not None:
+            warn_of_overlap(train, validation, stacklevel=3)
         loader = DataLoader(
             train,
             batch_size,
@@ -282,7 +284,7 @@ class Trainer:
         """Return the loss and the metrics on a data set, in evaluation mode: {"loss": 0.08, "accuracy": 0.98}.
 
         A sealed test set is opened for this, and the opening is counted: in `test_set_openings`, in the data set, and
-        in the checkpoint of the run.
+        in the checkpoint of the run. A `DataWarning` says if it shares images with what was trained on.
         """
         if isinstance(dataset, SealedDataset):
             dataset = self._open_test_set(dataset)
@@ -330,6 +332,8 @@ class Trainer:
         self.pace.begin(self.optimizer, measures, epochs=self.last_epoch, steps=steps)
 
     def _open_test_set(self, sealed: SealedDataset) -> Any:
+        if self.fitting is not None:
+            warn_of_overlap(self.fitting.train, sealed, what="test", stacklevel=4)
         dataset = self.openings.open(sealed, f"evaluated after epoch {self.epoch}")
         if self.checkpoint is not None:
             save_openings(self, self.checkpoint.path)  # not the weights: they may be those of the middle of an epoch
