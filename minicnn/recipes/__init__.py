@@ -13,6 +13,7 @@ from minicnn.recipes.averaging import Averaged, predict_averaged
 from minicnn.recipes.contributions import Contributions
 from minicnn.recipes.ensemble import Ensemble, train_ensemble
 from minicnn.recipes.learning_rate import RangeTest, learning_rate_range_test
+from minicnn.recipes.pretrained import Pretrained, pretrained
 from minicnn.recipes.search import (
     SearchResult,
     Trial,
@@ -24,6 +25,7 @@ from minicnn.recipes.search import (
     successive_halving,
     uniform,
 )
+from minicnn.recipes.transfer import features, fine_tuning_groups, freeze, replace_head, unfreeze
 
 __all__ = [
     "Architecture",
@@ -31,6 +33,7 @@ __all__ = [
     "Cell",
     "Contributions",
     "Ensemble",
+    "Pretrained",
     "RangeTest",
     "SearchResult",
     "SearchSpace",
@@ -38,15 +41,21 @@ __all__ = [
     "choice",
     "design_by_q_learning",
     "evolve",
+    "features",
+    "fine_tuning_groups",
+    "freeze",
     "grid_search",
     "integers",
     "learning_rate_range_test",
     "loguniform",
     "predict_averaged",
+    "pretrained",
     "random_architectures",
     "random_search",
+    "replace_head",
     "successive_halving",
     "train_architecture",
     "train_ensemble",
+    "unfreeze",
     "uniform",
 ]

@@ -2,11 +2,10 @@
 
 import signal
 
-import numpy as np
 import pytest
 
 from minicnn.errors import ArgumentError
-from minicnn.train import Callback, Checkpoint, StatefulCallback
+from minicnn.train import Callback, Checkpoint
 from minicnn.train.checkpoint import read_checkpoint
 
 
@@ -178,40 +177,3 @@ class TestBestWeights:
     def test_an_unknown_measure_lists_the_known_ones(self, new_trainer, few, tmp_path):
         with pytest.raises(ArgumentError, match="no 'f1' to monitor; there are 'loss', 'accuracy', 'lr'"):
             fit(new_trainer(), few, Checkpoint(tmp_path, monitor="f1"))
-
-
-class CountBatches(StatefulCallback):
-    """Counts the batches of all processes of a run, and sums them up by their place in the epoch."""
-
-    def on_train_begin(self):
-        state = self.resume("batches") or {"count": 0, "places": np.zeros(2)}
-        self.count, self.places = state["count"], state["places"]
-
-    def on_batch_end(self, batch, logs):
-        self.count += 1
-        self.places[batch - 1] += 1
-
-    def state_dict(self):
-        return {"count": self.count, "places": self.places}
-
-
-class TestState:
-    def test_it_goes_on_in_another_process(self, new_trainer, few, tmp_path):
-        with pytest.raises(KeyboardInterrupt):
-            fit(new_trainer(), few, CountBatches(), Diary("epoch 3", interrupt), epochs=4, out=tmp_path)
-        callback = CountBatches()
-        fit(new_trainer(), few, callback, epochs=4, out=tmp_path, resume=True)
-        assert (callback.count, callback.places.tolist()) == (8, [4, 4])
-
-    def test_a_fit_that_resumes_nothing_begins_anew(self, new_trainer, few, tmp_path):
-        trainer, callback = new_trainer(), CountBatches()
-        fit(trainer, few, callback, out=tmp_path)
-        fit(trainer, few, callback, epochs=1)
-        assert callback.count == 2
-        fit(trainer, few, callback, epochs=1, out=tmp_path)
-        assert callback.count == 2
-
-    def test_without_a_folder_there_is_none_to_keep(self, new_trainer, few):
-        callback = CountBatches()
-        fit(new_trainer(), few, callback)
-        assert callback.count == 4
