@@ -59,6 +59,10 @@ class UndefinedMetricWarning(UserWarning):
     """A measure is 0 / 0, such as the precision where nothing was predicted; the message says what it is set to."""
 
 
+class CheckpointWarning(UserWarning):
+    """A training goes on from a checkpoint in another way than it began; the message says how."""
+
+
 class DataWarning(UserWarning):
     """Data that can be trained on, though a score on it may not mean what it seems to: leaks, an unlucky order."""
 

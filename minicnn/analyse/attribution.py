@@ -11,7 +11,6 @@ import numpy as np
 from minicnn.analyse.tracing import (
     chosen_classes,
     last_map,
-    layer_named,
     looking_at,
     placed_images,
     score_gradient,
@@ -20,8 +19,9 @@ from minicnn.analyse.tracing import (
 from minicnn.backend import CounterRng, array_module, to_backend, to_host
 from minicnn.errors import ArgumentError, whole_number
 from minicnn.nn import Layer
+from minicnn.nn.lookup import find_layer
 from minicnn.ops import random_normal
-from minicnn.train.predicting import backend_of_model, dtype_of_model
+from minicnn.train.predicting import backend_of_model, dtype_of_model, softmax
 
 
 def saliency(model: Layer, x: Any, *, target: Any = None) -> np.ndarray:
@@ -70,7 +70,7 @@ def grad_cam(model: Layer, x: Any, *, target: Any = None, layer: str | int | Lay
     """
     x = placed_images(model, x)
     with looking_at(model):
-        chosen = last_map(model, x[:1]) if layer is None else layer_named(model, layer)
+        chosen = last_map(model, x[:1]) if layer is None else find_layer(model, layer)
         with traced(chosen) as trace:
             score_gradient(model, x, target)
     a, da = to_host(trace.output), to_host(trace.gradient)
@@ -111,13 +111,13 @@ def occlusion(
     with looking_at(model):
         scores = model(x)
         classes = chosen_classes(scores, target)
-        before = _probability(to_host(scores), classes)
+        before = softmax(to_host(scores))[np.arange(n), classes]
         for top in _starts(height, size, stride):
             for left in _starts(width, size, stride):
                 square = slice(top, top + size), slice(left, left + size)
                 hidden = x.copy()
                 hidden[:, :, *square] = fill
-                fall = before - _probability(to_host(model(hidden)), classes)
+                fall = before - softmax(to_host(model(hidden)))[np.arange(n), classes]
                 total[:, *square] += fall[:, None, None]
                 covered[square] += 1
     return total / covered
@@ -186,8 +186,3 @@ def _weights(small: int, large: int) -> np.ndarray:
 def _starts(side: int, size: int, stride: int) -> list[int]:
     """Return where squares begin, so that the last one ends at the border."""
     return sorted({*range(0, side - size + 1, stride), side - size})
-
-
-def _probability(scores: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    e = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return e[np.arange(len(e)), classes] / e.sum(axis=1)

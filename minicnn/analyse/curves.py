@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from minicnn.errors import DataError
+from minicnn.optim.monitor import smaller_is_better
 from minicnn.train import History
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def _draw(axes: "Axes", history: History, name: str, unit: str | None) -> None:
     title = f"{name}: training"
     if f"val_{name}" in history:
         values = history[f"val_{name}"]
-        better = min if name.endswith("loss") else max
+        better = min if smaller_is_better(name) else max
         at = values.index(better(values))
         axes.plot(history.epoch, values, color=VALIDATION_COLOUR, linestyle="--", label="validation", **style)
         axes.plot(history.epoch[at], values[at], "*", color="black", markersize=11, label="best validation epoch")

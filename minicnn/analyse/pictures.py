@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minicnn.analyse.style import COLOURS, new_figure
-from minicnn.analyse.tracing import layer_named, looking_at, placed_images, traced
+from minicnn.analyse.tracing import looking_at, placed_images, traced
 from minicnn.backend import to_host
 from minicnn.errors import ArgumentError, DataError, ShapeError, whole_number
 from minicnn.metrics import jaccard_score
 from minicnn.nn import Conv2d, Layer
+from minicnn.nn.lookup import find_layer
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -75,7 +76,7 @@ def plot_filters(model: Layer, *, layer: str | int | Layer | None = None, most: 
     convolutions = [inside for _, inside in model.named_layers() if isinstance(inside, Conv2d)]
     if layer is None and not convolutions:
         raise ArgumentError("this model has no convolution, so there are no filters to be drawn")
-    chosen = convolutions[0] if layer is None else layer_named(model, layer)
+    chosen = convolutions[0] if layer is None else find_layer(model, layer)
     if not isinstance(chosen, Conv2d):
         raise ArgumentError(f"{chosen!r} is no convolution; filters are a Conv2d's weights")
     w = to_host(chosen.weight.data)[: whole_number("most", most)]
@@ -95,7 +96,7 @@ def plot_feature_maps(model: Layer, x: Any, *, layer: str | int | Layer, most: i
     x = placed_images(model, x[None] if x.ndim == 3 else x)
     if len(x) != 1:
         raise ShapeError(f"x has shape {tuple(x.shape)}, expected one image: x[:1]")
-    chosen = layer_named(model, layer)
+    chosen = find_layer(model, layer)
     with looking_at(model), traced(chosen) as trace:
         model(x)
     y = to_host(trace.output)

@@ -29,7 +29,7 @@ from minicnn.nn import (
     Sequential,
     evaluating,
 )
-from minicnn.train.predicting import backend_of_model, dtype_of_model
+from minicnn.train.predicting import backend_of_model, dtype_of_model, softmax
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,7 @@ class Sweep:
 
     def probabilities(self) -> np.ndarray:
         """Return the softmax of the scores over the classes: (K, rows, columns)."""
-        e = np.exp(self.scores - self.scores.max(axis=0))
-        return e / e.sum(axis=0)
+        return softmax(self.scores[None])[0]
 
     def averaged(self) -> np.ndarray:
         """Return for every pixel the mean probability over the windows that contain it: (K, H, W); nan without any."""

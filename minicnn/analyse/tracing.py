@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from minicnn.backend import Array, array_module, to_backend, to_host
-from minicnn.errors import ArgumentError, ShapeError, listed
+from minicnn.errors import ArgumentError, ShapeError
 from minicnn.nn import Layer, evaluating
 from minicnn.train.predicting import backend_of_model, dtype_of_model
 
@@ -60,27 +60,6 @@ def traced(layer: Layer) -> Iterator[Trace]:
     finally:
         remove()
         del layer.backward
-
-
-def layer_named(model: Layer, layer: str | int | Layer) -> Layer:
-    """Return a layer of a model by dotted name, by number in a Sequential, or as it is.
-
-    Raises `ArgumentError` if it is not in the model; the message lists the names.
-    """
-    layers = dict(model.named_layers())
-    if isinstance(layer, Layer):
-        if not any(own is layer for own in layers.values()):
-            raise ArgumentError(f"{layer!r} is not a layer of this model")
-        return layer
-    names = [name for name in layers if name]
-    if isinstance(layer, int):
-        children = list(model.children().values())
-        if not -len(children) <= layer < len(children):
-            raise ArgumentError(f"there is no layer number {layer}; the model has {len(children)}")
-        return children[layer]
-    if layer not in layers:
-        raise ArgumentError(f"there is no layer {layer!r} in the model; there are {listed(names)}")
-    return layers[layer]
 
 
 def last_map(model: Layer, x: Array) -> Layer:

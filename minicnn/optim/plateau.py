@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from minicnn.errors import ArgumentError, listed, whole_number
+from minicnn.optim.monitor import smaller_is_better
 from minicnn.optim.schedules import Schedule, check_at_least_0
 
 
@@ -96,7 +97,7 @@ class ReduceOnPlateau(Schedule):
     def _is_better(self, value: float, monitor: str) -> bool:
         if self.best is None:
             return math.isfinite(value)
-        smaller = self.mode == "min" or (self.mode is None and monitor.endswith("loss"))
+        smaller = smaller_is_better(monitor, self.mode or "auto")
         sign = -1 if smaller else 1
         relative = self.threshold_mode == "rel"
         bar = self.best * (1 + sign * self.threshold) if relative else self.best + sign * self.threshold

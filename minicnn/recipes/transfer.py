@@ -4,8 +4,7 @@ Yosinski et al., "How transferable are features in deep neural networks?", 2014;
 off-the-shelf: an astounding baseline for recognition", 2014.
 """
 
-import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from minicnn.data.dataset import ArrayDataset
 from minicnn.errors import ArgumentError, DataError, expect_kind, listed, whole_number
 from minicnn.nn import Concat, Layer, Linear, Parameter, Residual, Sequential
 from minicnn.nn.init import Initialiser, he_normal
+from minicnn.nn.lookup import find_layer, no_such_layer
 from minicnn.nn.parameter import Parameters
 from minicnn.train.predicting import outputs
 
@@ -137,7 +137,7 @@ def features(
     expect_kind(Layer, model, "model")
     if isinstance(x, ArrayDataset | SealedDataset):
         raise DataError("features takes inputs, not a data set: features(model, dataset.x)")
-    y = outputs(_Until(model, _layer(model, layer)), x, batch_size)
+    y = outputs(_Until(model, find_layer(model, layer)), x, batch_size)
     return np.ascontiguousarray(y.reshape(len(y), -1) if flatten else y)
 
 
@@ -201,25 +201,6 @@ class _Until(Layer):
         return f"{self.model!r} up to {self._last!r}"
 
 
-def _layer(model: Layer, which: int | str | Layer) -> Layer:
-    """Find a layer inside a model. Raises `ArgumentError` if there is none such."""
-    layers = dict(model.named_layers())
-    if isinstance(which, Layer):
-        if not any(which is layer for layer in layers.values()):
-            raise ArgumentError(f"{which!r} is not a layer of this model")
-        return which
-    if isinstance(which, str):
-        if which not in layers:
-            raise ArgumentError(_no_such(which, layers, layers))
-        return layers[which]
-    if not isinstance(model, Sequential):
-        raise ArgumentError(f"a number means a layer of a Sequential; {model!r} has {listed(filter(None, layers))}")
-    if not isinstance(which, int) or not -len(model) <= which < len(model):
-        allowed = f"a number from {-len(model)} to {len(model) - 1}"
-        raise ArgumentError(f"layer must be a name, a layer, or {allowed}, not {which!r}")
-    return model[which]
-
-
 def _set_frozen(model: Layer, which: tuple[str | Layer, ...], keep: int, frozen: bool) -> list[str]:
     """Set `frozen` for the parameters that are meant, and return their names."""
     expect_kind(Layer, model, "model")
@@ -248,7 +229,7 @@ def _meant(model: Layer, which: str | Layer) -> list[Parameter]:
             return list(layers[which].parameters())
         if which in parameters:
             return [parameters[which]]
-        raise ArgumentError(_no_such(which, [*layers, *parameters], _with_parameters(model)))
+        raise ArgumentError(no_such_layer(which, [*layers, *parameters], _with_parameters(model)))
     if not isinstance(which, Layer):
         raise ArgumentError(f"layers are meant by their names or are given themselves, not as {which!r}")
     own = {id(parameter) for parameter in parameters.values()}
@@ -256,12 +237,6 @@ def _meant(model: Layer, which: str | Layer) -> list[Parameter]:
     if not all(id(parameter) in own for parameter in meant):
         raise ArgumentError(f"{which!r} is not a layer of this model")
     return meant
-
-
-def _no_such(name: str, known: Iterable[str], shown: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, list(known), n=1)
-    hint = f" (did you mean {near[0]!r}?)" if near else ""
-    return f"there is no layer {name!r}{hint}; there are {listed(filter(None, shown))}"
 
 
 def _own_parameters(layer: Layer) -> Iterator[tuple[str, Parameter]]:

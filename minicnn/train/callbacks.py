@@ -3,9 +3,10 @@
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from minicnn.errors import ArgumentError, listed
+from minicnn.optim.monitor import Mode, expect_mode, smaller_is_better
 from minicnn.train.checkpoint import save_checkpoint, save_weights
 from minicnn.train.files import prepare_folder, replace_file
 
@@ -50,23 +51,6 @@ class Callback:
         """Go on from what `state_dict` gave, before `on_train_begin`. Arrays come on the host."""
 
 
-Mode = Literal["auto", "min", "max"]
-
-
-def expect_mode(mode: Mode, owner: str) -> Mode:
-    """Return the mode. Raises `ArgumentError` if there is no such mode."""
-    if mode not in ("auto", "min", "max"):
-        raise ArgumentError(f"{owner}: mode must be 'auto', 'min' or 'max', not {mode!r}")
-    return mode
-
-
-def sign_of(monitor: str, mode: Mode) -> int:
-    """Return -1 where smaller is better, else 1: in mode "auto", where the name ends in "loss" or "error"."""
-    if mode == "auto":
-        return -1 if monitor.endswith(("loss", "error")) else 1
-    return -1 if mode == "min" else 1
-
-
 class Checkpoint(Callback):
     """Keep `checkpoint.npz`, the state to go on from, `best.npz`, the best weights, and `history.csv` in a folder.
 
@@ -105,7 +89,7 @@ class Checkpoint(Callback):
         monitor, mode = self.follows or (self.monitor or default, self.mode)
         if monitor not in logs:
             raise ArgumentError(f"Checkpoint: there is no {monitor!r} to monitor; there are {listed(logs)}")
-        sign = sign_of(monitor, mode)
+        sign = -1 if smaller_is_better(monitor, mode) else 1
         *earlier, newest = (sign * value for value in self.trainer.history[monitor])
         if not math.isnan(newest) and not any(value >= newest for value in earlier):  # NaN: was not measured then
             save_weights(self.trainer, self.folder / "best.npz")

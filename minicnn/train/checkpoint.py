@@ -10,6 +10,7 @@ No pickle: a checkpoint from a stranger can be read without running the stranger
 """
 
 import json
+import warnings
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from minicnn.backend import CounterRng
-from minicnn.errors import CheckpointError, listed
+from minicnn.errors import CheckpointError, CheckpointWarning, listed
 from minicnn.nn import Layer
 from minicnn.train.callback_states import named_callbacks, packed, unpacked
 from minicnn.train.files import replace_file
@@ -81,8 +82,8 @@ def load_checkpoint(trainer: "Trainer", path: str | Path, *, callbacks: "Sequenc
     Raises
     ------
     CheckpointError
-        If the file is missing, damaged, no checkpoint, or of another model, optimizer, schedule or set of callbacks
-        with a state. The training then stays as it was.
+        If the file is missing, damaged, no checkpoint, or of another model, optimizer or schedule. The training then
+        stays as it was. (Other callbacks are allowed: a `CheckpointWarning` says which.)
     """
     arrays, meta = read_checkpoint(path)
     kind = type(trainer.optimizer).__name__
@@ -108,8 +109,6 @@ def load_checkpoint(trainer: "Trainer", path: str | Path, *, callbacks: "Sequenc
     except CheckpointError as error:
         raise CheckpointError(f"{path} was {error}") from None
     states = unpacked(arrays, meta.get("callbacks", {}))
-    if callbacks is not None:
-        _check_callbacks(callbacks, states, path)
     before = trainer.model.state_dict()
     _load_model(trainer.model, arrays, path)
     try:
@@ -123,8 +122,11 @@ def load_checkpoint(trainer: "Trainer", path: str | Path, *, callbacks: "Sequenc
     trainer.epoch = meta["epoch"]
     trainer.history = History(meta["history"])
     trainer.openings.inherit(meta["test_set_openings"])
+    if callbacks is not None:
+        _warn_of_other_callbacks(callbacks, states, path)
     for name, callback in named_callbacks(callbacks or ()).items():
-        callback.load_state_dict(states[name])
+        if name in states:
+            callback.load_state_dict(states[name])
 
 
 def load_weights(model: Layer, path: str | Path) -> None:
@@ -162,14 +164,18 @@ def _load_model(model: Layer, arrays: dict[str, np.ndarray], path: str | Path) -
         raise CheckpointError(f"{path} is of another model: {error}") from None
 
 
-def _check_callbacks(callbacks: "Sequence[Callback]", states: dict[str, Any], path: str | Path) -> None:
-    """Raise `CheckpointError` unless exactly those callbacks are given whose states are in the file."""
+def _warn_of_other_callbacks(callbacks: "Sequence[Callback]", states: dict[str, Any], path: str | Path) -> None:
+    """Warn (`CheckpointWarning`) unless exactly those callbacks are given whose states are in the file."""
     given = named_callbacks(callbacks)
-    if set(given) != set(states):
-        was, now = (listed(sorted(names)) or "none" for names in (states, given))
-        raise CheckpointError(
-            f"{path} holds the states of these callbacks: {was}; this training's callbacks with a state are: {now}. "
-            "Go on with the same, or train anew in another folder"
+    without, anew = (listed(sorted(names)) for names in (set(states) - set(given), set(given) - set(states)))
+    parts = [f"goes on without {without}, whose state is in the file"] if without else []
+    parts += [f"begins anew with {anew}"] if anew else []
+    if parts:
+        warnings.warn(
+            f"{path} was written with other callbacks: the training {' and '.join(parts)}; it will not end as one that "
+            "was never interrupted",
+            CheckpointWarning,
+            stacklevel=5,
         )
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from minicnn.errors import ArgumentError, listed, whole_number
-from minicnn.train.callbacks import Callback, Mode, expect_mode, sign_of
+from minicnn.optim.monitor import Mode, expect_mode, smaller_is_better
+from minicnn.train.callbacks import Callback
 
 WEIGHTS = "weights/"
 
@@ -147,7 +148,7 @@ class EarlyStopping(Callback):
         """Look at what was measured since the training began, and stop it if that says so."""
         rows = [row for row in self.trainer.history if row["epoch"] > self._began]
         values = [row.get(self.monitor, math.nan) for row in rows]
-        sign = sign_of(self.monitor, self.mode)
+        sign = -1 if smaller_is_better(self.monitor, self.mode) else 1
         look = look_back(values, sign=sign, min_delta=self.min_delta, baseline=self.baseline)
         self.best, self.wait = look.best, look.wait
         self.best_epoch = None if look.at is None else int(rows[look.at]["epoch"])

@@ -356,7 +356,7 @@ class TestRefusals:
             ({"jobs": 0}, "jobs must be a whole number"),
             ({"jobs": -2}, "jobs must be a whole number"),
             ({"seed": -1}, "seed must be a whole number"),
-            ({"mode": "maximum"}, "mode must be 'min' or 'max', not 'maximum'"),
+            ({"mode": "maximum"}, "mode must be 'auto', 'min' or 'max', not 'maximum'"),
             ({"at": "first"}, "at must be 'last' or 'best', not 'first'"),
             ({"callbacks": [Callback]}, "callback is the class Callback; build one"),
             ({"monitor": "acc"}, "^monitor 'acc' is not measured; there are 'loss', 'accuracy', 'val_loss', 'val_a"),

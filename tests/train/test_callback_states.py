@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from minicnn.errors import CheckpointError
+from minicnn.errors import CheckpointWarning
 from minicnn.train import Callback, load_checkpoint
 from minicnn.train.checkpoint import read_checkpoint
 
@@ -87,23 +87,15 @@ def test_opening_the_test_set_leaves_the_states_in_the_file(new_trainer, few, se
     assert meta["callbacks"] == {"Remembering": {"epochs": [1]}}
 
 
-@pytest.mark.parametrize(
-    ("first", "then", "words"),
-    [
-        (
-            [Remembering],
-            [],
-            r"states of these callbacks: 'Remembering'; .* with a state are: none\. Go on with the same",
-        ),
-        ([], [Remembering], r"states of these callbacks: none; .* with a state are: 'Remembering'"),
-        ([Remembering], [Remembering, Remembering], r"are: 'Remembering', 'Remembering\.2'"),
-    ],
-)
-def test_going_on_with_other_callbacks_is_refused(new_trainer, few, tmp_path, state_of, first, then, words):
-    run(new_trainer(), few, tmp_path, *(kind() for kind in first), epochs=1)
-    trainer, before = new_trainer(), (tmp_path / "checkpoint.npz").read_bytes()
-    state = state_of(trainer)
-    with pytest.raises(CheckpointError, match=words):
-        run(trainer, few, tmp_path, *(kind() for kind in then))
-    assert state_of(trainer) == state
-    assert (tmp_path / "checkpoint.npz").read_bytes() == before
+def test_callbacks_may_be_left_out_or_added_and_a_warning_says_so(new_trainer, few, tmp_path):
+    run(new_trainer(), few, tmp_path, Remembering(), epochs=1)
+    with pytest.warns(CheckpointWarning, match="goes on without 'Remembering', whose state is in the file"):
+        run(new_trainer(), few, tmp_path, epochs=2)
+    added = Remembering()
+    with pytest.warns(CheckpointWarning, match="begins anew with 'Remembering'"):
+        run(new_trainer(), few, tmp_path, added, epochs=3)
+    assert added.epochs == [3]
+    one, other = Remembering(), Remembering()
+    with pytest.warns(CheckpointWarning, match=r"begins anew with 'Remembering\.2'; it will not end as"):
+        run(new_trainer(), few, tmp_path, one, other, epochs=4)
+    assert (one.epochs, other.epochs) == ([3, 4], [4])

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oracles import needs_torch, torch
 
-from minicnn.errors import ArgumentError, NonFiniteError
+from minicnn.errors import ArgumentError, CheckpointWarning, NonFiniteError
 from minicnn.train import Callback, EarlyStopping
 from minicnn.train.checkpoint import read_checkpoint
 from minicnn.train.early_stopping import look_back
@@ -286,5 +286,6 @@ class TestResumed:
     def test_a_run_goes_on_without_the_callback(self, new_trainer, few, tmp_path):
         self.run(new_trainer, few, tmp_path, epochs=3)
         trainer = scripted(new_trainer(), SCORES)
-        fit(trainer, few, epochs=5, out=tmp_path, resume=True)
+        with pytest.warns(CheckpointWarning, match="goes on without 'EarlyStopping'"):
+            fit(trainer, few, epochs=5, out=tmp_path, resume=True)
         assert trainer.epoch == 5

@@ -11,6 +11,7 @@ from minicnn.data import SealedDataset, Splits
 from minicnn.data.dataset import as_dataset
 from minicnn.data.seal import Seal
 from minicnn.errors import ArgumentError, DataError, expect_kind, whole_number
+from minicnn.optim.monitor import Mode, expect_mode, smaller_is_better
 from minicnn.recipes.search.folder import Plan, SearchFolder, fingerprint
 from minicnn.recipes.search.result import SearchResult
 from minicnn.recipes.search.running import Study, Task, check_make, run_trials
@@ -40,7 +41,7 @@ class Search:
         space: Mapping[str, Any],
         data: Any,
         monitor: str,
-        mode: str | None,
+        mode: Mode,
         at: str,
         epochs: int,
         batch_size: int,
@@ -53,8 +54,7 @@ class Search:
         checked = checked_space(space)
         check_make(make, checked)
         train, validation, seal = _parts(data)
-        if mode not in (None, "min", "max"):
-            raise ArgumentError(f"mode must be 'min' or 'max', not {mode!r}")
+        smaller = smaller_is_better(str(monitor), expect_mode(mode, "a search"))
         if at not in ("last", "best"):
             raise ArgumentError(f"at must be 'last' or 'best', not {at!r}")
         study = Study(
@@ -65,7 +65,7 @@ class Search:
             batch_size=whole_number("batch_size", batch_size),
             monitor=monitor,
             at=at,
-            mode=mode or ("min" if str(monitor).endswith("loss") else "max"),
+            mode="min" if smaller else "max",
             callbacks=tuple(expect_kind(Callback, callback, "callback") for callback in callbacks),
             threads=whole_number("threads", threads),
             backend=get_backend(),

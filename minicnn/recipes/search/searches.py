@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from minicnn.errors import ArgumentError, whole_number
+from minicnn.optim.monitor import Mode
 from minicnn.recipes.search.common import Make, Search
 from minicnn.recipes.search.folder import SearchFolder
 from minicnn.recipes.search.result import SearchResult
@@ -25,7 +26,7 @@ def random_search(
     epochs: int = 1,
     batch_size: int = 32,
     monitor: str = "val_accuracy",
-    mode: str | None = None,
+    mode: Mode = "auto",
     at: str = "last",
     repeats: int = 1,
     seed: int = 0,
@@ -67,8 +68,8 @@ def random_search(
         How each is trained.
     monitor : str
         What the score is: a name in the trainings' history.
-    mode : "min" or "max", optional
-        Whether small or large is good; by default small for names that end in "loss", and large for others.
+    mode : "auto", "min" or "max"
+        Whether small or large is good; "auto" means small for names that end in "loss" or "error", large for others.
     at : "last" or "best"
         Which epoch's value counts. The best one's looks better than it is the more, the more epochs there are.
     repeats : int
@@ -119,7 +120,7 @@ def grid_search(
     epochs: int = 1,
     batch_size: int = 32,
     monitor: str = "val_accuracy",
-    mode: str | None = None,
+    mode: Mode = "auto",
     at: str = "last",
     repeats: int = 1,
     seed: int = 0,
@@ -152,7 +153,7 @@ def successive_halving(
     factor: int = 2,
     batch_size: int = 32,
     monitor: str = "val_accuracy",
-    mode: str | None = None,
+    mode: Mode = "auto",
     at: str = "last",
     repeats: int = 1,
     seed: int = 0,
