@@ -95,6 +95,13 @@ def _rows(run):
     ]
 
 
+def test_more_epochs_are_remembered_for_the_next_time(tmp_path):
+    assert minicnn("train", "--epochs", 1, "--out", "run", cwd=tmp_path).returncode == 0
+    assert minicnn("train", "--resume", "run", "--epochs", 2, cwd=tmp_path).returncode == 0
+    assert json.loads((tmp_path / "run/config.json").read_text())["settings"]["epochs"] == 2
+    assert "is complete; --epochs N with N above 2" in minicnn("train", "--resume", "run", cwd=tmp_path).stdout
+
+
 def test_a_report_on_no_run_says_so(tmp_path, capsys):
     assert main(["report", str(tmp_path)]) == 1
     assert "there is no run to go on with" in capsys.readouterr().err

@@ -165,8 +165,8 @@ def _folder(arguments: argparse.Namespace, settings: dict[str, Any]) -> Path:
     from minicnn.train.files import prepare_folder, replace_file
 
     if arguments.resume is not None:
-        return prepare_folder(arguments.resume)
-    if arguments.out is not None:
+        out = prepare_folder(arguments.resume)
+    elif arguments.out is not None:
         out = prepare_folder(arguments.out)
         if (out / "checkpoint.npz").exists():
             raise CheckpointError(f"{out} holds a run already: --resume {out} goes on with it; or choose another --out")

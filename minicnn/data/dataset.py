@@ -10,7 +10,7 @@ from minicnn.errors import DataError, DTypeError
 class ArrayDataset:
     """Inputs x and targets y of the same length, on the host.
 
-    x : (N, ...), floating point; kept as float32 unless it is float64 already and `dtype` says so
+    x : (N, ...), floating point; kept as float32, or as `dtype` says
     y : (N, ...), such as integer labels (N,)
 
     Parameters
@@ -49,7 +49,7 @@ class ArrayDataset:
 
     def subset(self, indices: Any) -> "ArrayDataset":
         """Return the examples with these indices as a data set of their own. Raises `DataError` if there are none."""
-        indices = [indices] if isinstance(indices, int) else indices
+        indices = [indices] if isinstance(indices, int | np.integer) else indices
         return ArrayDataset(self.x[indices], self.y[indices], classes=self.classes, dtype=self.x.dtype)
 
     def __repr__(self) -> str:
@@ -80,10 +80,15 @@ def _check_finite(name: str, given: np.ndarray, converted: np.ndarray) -> None:
         raise DataError(f"{name} holds {given[where]} in example {where[0]} (at {where}); mend or remove it")
 
 
-def as_dataset(data: Any, *, dtype: Any = np.float32) -> ArrayDataset:
-    """Return a data set as it is, and a pair (x, y) as one with x of that dtype. Raises `DataError` for others."""
+def as_dataset(data: Any, *, dtype: Any = None) -> ArrayDataset:
+    """Return a data set, or a pair (x, y) as one; with x of that dtype, where one is given (pairs: else float32).
+
+    Raises `DataError` for others.
+    """
     if isinstance(data, ArrayDataset):
-        return data
+        if dtype is None or data.x.dtype == dtype:
+            return data
+        return ArrayDataset(data.x, data.y, classes=data.classes, dtype=dtype)
     if isinstance(data, tuple) and len(data) == 2:
-        return ArrayDataset(*data, dtype=dtype)
+        return ArrayDataset(*data, dtype=np.float32 if dtype is None else dtype)
     raise DataError(f"expected an ArrayDataset or a pair (x, y), not {type(data).__name__}")

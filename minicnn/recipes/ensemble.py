@@ -6,8 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from minicnn.backend import seed as set_seed
-from minicnn.backend import to_host
+from minicnn.backend import seeded, to_host
 from minicnn.data import SealedDataset
 from minicnn.data.dataset import ArrayDataset, as_dataset
 from minicnn.errors import ArgumentError, DataError, ShapeError, expect_kind, whole_number
@@ -127,7 +126,7 @@ class Ensemble:
         """Return the members' probabilities (members, N, K) and the labels (N,) of a data set."""
         if isinstance(dataset, SealedDataset):
             dataset = dataset.open(f"{what}: an ensemble of {len(self)}")
-        dataset = as_dataset(dataset, dtype=np.float64)  # outputs() converts to what each member computes in
+        dataset = as_dataset(dataset)  # outputs() converts to what each member computes in
         labels, classes = dataset.y, self._check_classes(dataset.x)
         if labels.ndim != 1 or labels.dtype.kind not in "iu":
             raise DataError(f"labels must be whole numbers (N,), not {labels.dtype} of shape {labels.shape}")
@@ -196,7 +195,7 @@ def train_ensemble(
         ensemble = train_ensemble(make, digits.train, members=5, validation=digits.validation, epochs=10)
 
     Member m is built and trained under `mc.seed(seed + m)`, so that each repeats on its own, whichever members were
-    trained before it. (`mc.seed` is left at the last of them.)
+    trained before it; `mc.seed` stays as it was.
 
     Parameters
     ----------
@@ -227,11 +226,11 @@ def train_ensemble(
         raise ArgumentError("callbacks may remember a training: give a function that builds them, lambda: [...]")
     trainers: list[Trainer] = []
     for m in range(members):
-        set_seed(seed + m)
-        trainer = expect_kind(Trainer, make(seed + m), "what make(seed) returns")
-        if any(trainer.model is other.model for other in trainers):
-            raise ArgumentError("make(seed) returned a model that it had returned before; it has to build a new one")
-        trainer.fit(data, callbacks=callbacks(), out=None if out is None else Path(out) / f"member_{m}", **fit)
+        with seeded(seed + m):
+            trainer = expect_kind(Trainer, make(seed + m), "what make(seed) returns")
+            if any(trainer.model is other.model for other in trainers):
+                raise ArgumentError("make(seed) returned a model that it had returned before; it has to build another")
+            trainer.fit(data, callbacks=callbacks(), out=None if out is None else Path(out) / f"member_{m}", **fit)
         trainers.append(trainer)
     ensemble = Ensemble([trainer.model for trainer in trainers], vote=vote)
     ensemble.histories = [trainer.history for trainer in trainers]

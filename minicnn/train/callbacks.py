@@ -1,7 +1,7 @@
 """Callbacks: what happens beside the training, at its beginning and end and after every batch and epoch."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,9 @@ class Callback:
     """
 
     trainer: "Trainer"
+
+    def check_measures(self, names: Sequence[str]) -> None:
+        """Raise `ArgumentError` if this callback needs a measure that is not among these; before training begins."""
 
     def on_train_begin(self) -> None:
         """Before the first epoch."""
@@ -91,8 +94,9 @@ class Checkpoint(Callback):
             raise ArgumentError(f"Checkpoint: there is no {monitor!r} to monitor; there are {listed(logs)}")
         sign = -1 if smaller_is_better(monitor, mode) else 1
         *earlier, newest = (sign * value for value in self.trainer.history[monitor])
-        if not math.isnan(newest) and not any(value >= newest for value in earlier):  # NaN: was not measured then
-            save_weights(self.trainer, self.folder / "best.npz")
+        best = self.folder / "best.npz"
+        if not math.isnan(newest) and not (best.exists() and any(value >= newest for value in earlier)):
+            save_weights(self.trainer, best)  # NaN: was not measured then
         self.save()
 
     def on_train_end(self) -> None:

@@ -20,7 +20,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from minicnn.backend import CounterRng
-from minicnn.errors import CheckpointError, CheckpointWarning, listed
+from minicnn.errors import CheckpointError, CheckpointWarning, OutputError, listed
 from minicnn.nn import Layer
 from minicnn.train.callback_states import named_callbacks, packed, unpacked
 from minicnn.train.files import replace_file
@@ -63,9 +63,16 @@ def save_checkpoint(trainer: "Trainer", path: str | Path) -> None:
 
 
 def save_openings(trainer: "Trainer", path: str | Path) -> None:
-    """Write down in a checkpoint why the test set was opened; all else stays as it was when the epoch ended."""
-    arrays, meta = read_checkpoint(path)
-    _write(Path(path), arrays, {**meta, "test_set_openings": trainer.test_set_openings})
+    """Write down in a checkpoint why the test set was opened; all else stays as it was when the epoch ended.
+
+    What was seen cannot be taken back: if it cannot be written down, a `CheckpointWarning` says so.
+    """
+    try:
+        arrays, meta = read_checkpoint(path)
+        _write(Path(path), arrays, {**meta, "test_set_openings": trainer.test_set_openings})
+    except (CheckpointError, OutputError) as error:
+        text = f"the opening of the test set could not be written down: {error}"
+        warnings.warn(text, CheckpointWarning, stacklevel=5)
 
 
 def save_weights(trainer: "Trainer", path: str | Path) -> None:
@@ -119,7 +126,7 @@ def load_checkpoint(trainer: "Trainer", path: str | Path, *, callbacks: "Sequenc
     trainer.pace.load_state_dict(meta["pace"], trainer.optimizer)
     for name, (seed, stream, step) in meta["rngs"].items():
         _set(rngs[name], seed, stream, step)
-    trainer.epoch = meta["epoch"]
+    trainer.epoch, trainer.broken_off = meta["epoch"], None
     trainer.history = History(meta["history"])
     trainer.openings.inherit(meta["test_set_openings"])
     if callbacks is not None:

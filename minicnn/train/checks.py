@@ -1,13 +1,14 @@
 """What a training refuses before it begins."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from minicnn.data import SealedDataset
 from minicnn.data.dataset import as_dataset
-from minicnn.errors import ArgumentError, DataError
+from minicnn.errors import ArgumentError, DataError, expect_kind, listed
 from minicnn.nn import Layer
 from minicnn.optim import Optimizer
-from minicnn.train.predicting import dtype_of_model
+from minicnn.train.predicting import Metric, dtype_of_model
 
 
 def check_optimizer(model: Layer, optimizer: Optimizer) -> None:
@@ -21,6 +22,15 @@ def check_optimizer(model: Layer, optimizer: Optimizer) -> None:
         )
     if own and all(parameter.frozen for parameter in optimizer.parameters.values()):
         raise ArgumentError("all parameters of the optimizer are frozen, so nothing would be trained; unfreeze some")
+
+
+def checked_metrics(metrics: Any) -> dict[str, Metric]:
+    """Return metrics by name. Raises `ArgumentError` for names under which the history keeps something else."""
+    metrics = dict(expect_kind(Mapping, metrics, "metrics"))
+    taken = [name for name in metrics if name in ("epoch", "loss", "penalty", "lr") or str(name).startswith("val_")]
+    if taken:
+        raise ArgumentError(f"a metric cannot be called {listed(taken)}: the history has that name for something else")
+    return metrics
 
 
 def unsealed(model: Layer, dataset: Any) -> Any:

@@ -1,7 +1,7 @@
 """Stop a training that no longer gets better, and give the model the weights of its best epoch."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,7 +63,7 @@ class EarlyStopping(Callback):
     restore_best_weights : bool
         Without, the model keeps the weights of the last epoch.
     baseline : float, optional
-        A value to be surpassed: epochs that do not count as none with an improvement.
+        A value to be surpassed: epochs that do not surpass it count as epochs without improvement.
 
     Attributes
     ----------
@@ -75,8 +75,7 @@ class EarlyStopping(Callback):
     Raises
     ------
     ArgumentError
-        If an argument makes no sense; when training begins, if there is no such measure, and after the first epoch, if
-        it would need validation data.
+        If an argument makes no sense; when training begins, if there is no such measure.
     """
 
     def __init__(
@@ -108,11 +107,18 @@ class EarlyStopping(Callback):
         self._weights: dict[str, np.ndarray] = {}
         self._resumed: Mapping[str, Any] | None = None
 
+    def check_measures(self, names: Sequence[str]) -> None:
+        """Raise `ArgumentError` if the monitor is not among these."""
+        if self.monitor not in names:
+            needs = self.monitor.removeprefix("val_") in names
+            hint = ": it needs fit(..., validation=...)" if needs else ""
+            raise ArgumentError(
+                f"EarlyStopping: there is no {self.monitor!r} to monitor{hint}; there are {listed(names)}"
+            )
+
     def on_train_begin(self) -> None:
         """Begin anew, or go on where the checkpoint says."""
         trainer = self.trainer
-        names = ["loss", *(["penalty"] if trainer.regularisers else []), *trainer.metrics]
-        self._expect_measured([*names, *(f"val_{name}" for name in names if name != "penalty"), "lr"])
         self._began, self._weights = trainer.epoch, {}
         if self._resumed is not None:
             self._began = self._resumed["began"]
@@ -126,7 +132,6 @@ class EarlyStopping(Callback):
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
         """Take the weights down if this epoch was the best, and stop the training if it has waited long enough."""
-        self._expect_measured(list(logs))
         self._look()
         if self.best_epoch == epoch and self.restore_best_weights:
             self._weights = self.trainer.model.state_dict()
@@ -157,11 +162,3 @@ class EarlyStopping(Callback):
             if self.best is not None:
                 best = f"the best is {self.best:.4g}, in epoch {self.best_epoch}"
             self.trainer.stop(f"early stopping: {self.monitor} has not improved for {self.wait} epochs; {best}")
-
-    def _expect_measured(self, names: list[str]) -> None:
-        if self.monitor not in names:
-            needs = self.monitor.startswith("val_") and not any(name.startswith("val_") for name in names)
-            hint = ": it needs fit(..., validation=...)" if needs else ""
-            raise ArgumentError(
-                f"EarlyStopping: there is no {self.monitor!r} to monitor{hint}; there are {listed(names)}"
-            )

@@ -5,23 +5,34 @@ from typing import Any
 
 
 class RunningMeans(Mapping[str, float]):
-    """Means of measures over batches of different sizes. Sums stay where they arise until a mean is asked for."""
+    """Means of measures over batches of different sizes. Sums stay where they arise until a mean is asked for.
+
+    Attributes
+    ----------
+    sums, weights : dict of str to number
+        What each mean is the ratio of, in double precision: an epoch has too many batches for single.
+    """
 
     def __init__(self) -> None:
         self.sums: dict[str, Any] = {}
-        self.count = 0
+        self.weights: dict[str, Any] = {}
 
-    def add(self, size: int, measures: Mapping[str, Any]) -> None:
-        """Add the means over a batch of `size`."""
-        self.count += size
+    def add(self, weight: Any, measures: Mapping[str, Any]) -> None:
+        """Add means over a batch; `weight` is how much the batch counts: its size, for most measures."""
         for name, value in measures.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value * float(size)
+            self.sums[name] = self.sums.get(name, 0.0) + _double(value) * _double(weight)
+            self.weights[name] = self.weights.get(name, 0.0) + _double(weight)
 
     def __getitem__(self, name: str) -> float:
-        return float(self.sums[name]) / self.count
+        return float(self.sums[name]) / float(self.weights[name])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.sums)
 
     def __len__(self) -> int:
         return len(self.sums)
+
+
+def _double(value: Any) -> Any:
+    """Return a number in double precision, on its device."""
+    return value.astype("float64") if hasattr(value, "astype") else float(value)

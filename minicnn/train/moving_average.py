@@ -9,6 +9,7 @@ from minicnn.errors import ArgumentError, expect_kind
 from minicnn.nn import Layer, Parameter
 from minicnn.nn.parameter import Buffer
 from minicnn.train.callbacks import Callback
+from minicnn.train.early_stopping import EarlyStopping
 
 
 class MovingAverage(Callback):
@@ -74,6 +75,12 @@ class MovingAverage(Callback):
         if self._model is not None and self._model is not self.trainer.model:
             raise ArgumentError("the average is that of another model; each model needs a MovingAverage of its own")
         self._check(self.trainer.model)
+        others = [c for c in self.trainer.callbacks if isinstance(c, EarlyStopping) and c.restore_best_weights]
+        if self.apply_at_end and others:
+            raise ArgumentError(
+                "EarlyStopping and MovingAverage both want to set the weights at the end; say "
+                "MovingAverage(apply_at_end=False) or EarlyStopping(restore_best_weights=False)"
+            )
         self._model = self.trainer.model
         holders = _holders(self.trainer.model)
         if self._own and all(holders[name].data is given for name, (given, _) in self._own.items()):

@@ -1,5 +1,7 @@
 """Who opened the sealed test set, across all the processes of a run."""
 
+from collections import Counter
+
 from minicnn.data import ArrayDataset, SealedDataset
 
 
@@ -26,7 +28,8 @@ class Openings:
 
     def open(self, sealed: SealedDataset, reason: str) -> ArrayDataset:
         """Count an opening before anything is seen, after adding those of an earlier process to the seal."""
-        sealed.seal.openings[:0] = self._inherited
+        unknown = Counter(self._inherited) - Counter(sealed.seal.openings)  # the seal may know of some
+        sealed.seal.openings[:0] = unknown.elements()
         self._inherited = []
         dataset = sealed.open(reason)
         self.reasons = list(sealed.seal.openings)

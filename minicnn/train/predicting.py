@@ -113,5 +113,6 @@ def mean_measures(
     with evaluating(model), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         for x, y in DataLoader(dataset, batch_size, rng=CounterRng(), ahead=0, backend=backend):
             prediction = model(x)
-            means.add(len(x), {"loss": loss.forward(prediction, y), **measured(metrics, prediction, y)})
+            means.add(loss.weight_of(y), {"loss": loss.forward(prediction, y)})
+            means.add(len(x), measured(metrics, prediction, y))
     return dict(means)

@@ -11,6 +11,7 @@ from minicnn.errors import ArgumentError, DependencyError, whole_number
 from minicnn.nn import Conv2d
 from minicnn.train.callbacks import Callback
 from minicnn.train.card import make_card
+from minicnn.train.means import RunningMeans
 
 EXAMPLES = 25
 """How many training images are shown."""
@@ -63,7 +64,7 @@ class TensorBoard(Callback):
         self.update_freq = None if isinstance(update_freq, str) else whole_number("update_freq", update_freq)
         self._writer_class = _summary_writer()
         self._writers: dict[str, Any] = {}
-        self._before: dict[str, float] = {}  # sums over the epoch's batches so far, and how many images they are of
+        self._before: dict[str, tuple[float, float]] = {}  # sums over the epoch's batches so far, and their weights
 
     def on_train_begin(self) -> None:
         """Say what is about to be trained. Steps after those done are hidden: they are of a run that was killed."""
@@ -84,14 +85,16 @@ class TensorBoard(Callback):
         """Write the measures of this batch alone."""
         if self.update_freq is None:
             return
-        step, count = self.trainer.pace.steps, self.trainer.batch_images
+        step = self.trainer.pace.steps
         if (step - 1) % self.update_freq and step % self.update_freq:
             return  # neither a batch to be written nor the one before it, which its sums are held against
-        images = logs.count  # type: ignore[attr-defined]
-        sums = {name: logs[name] * images for name in logs}
+        assert isinstance(logs, RunningMeans)
+        sums = {name: (float(logs.sums[name]), float(logs.weights[name])) for name in logs}
         if (step - 1) % self.update_freq == 0:
-            for name, total in sums.items():
-                self._writer("train").add_scalar(f"batch_{name}", (total - self._before.get(name, 0.0)) / count, step)
+            for name, (total, weight) in sums.items():
+                total_before, weight_before = self._before.get(name, (0.0, 0.0))
+                mean = (total - total_before) / (weight - weight_before)
+                self._writer("train").add_scalar(f"batch_{name}", mean, step)
             self._writer("train").add_scalar("batch_lr", self.trainer.optimizer.lr, step)
         self._before = sums
 

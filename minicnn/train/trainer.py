@@ -20,7 +20,7 @@ from minicnn.optim import Adam, Optimizer, Regulariser, Schedule, clip_grad_norm
 from minicnn.train.callbacks import Callback, Checkpoint
 from minicnn.train.card import Card, Fitting, make_card
 from minicnn.train.checkpoint import save_openings
-from minicnn.train.checks import check_optimizer, unsealed
+from minicnn.train.checks import check_optimizer, checked_metrics, unsealed
 from minicnn.train.guard import Guard
 from minicnn.train.history import History
 from minicnn.train.means import RunningMeans
@@ -94,7 +94,7 @@ class Trainer:
         self.loss: Loss = expect_kind(Loss, loss if loss is not None else CrossEntropyLoss(), "loss")
         self.optimizer = optimizer if optimizer is not None else Adam(model.parameters())
         expect_kind(Optimizer, self.optimizer, "optimizer")
-        self.metrics = default_metrics(self.loss) if metrics is None else dict(expect_kind(Mapping, metrics, "metrics"))
+        self.metrics = default_metrics(self.loss) if metrics is None else checked_metrics(metrics)
         self.pace = Pace(expect_kind(Schedule, schedule, "schedule") if schedule is not None else None)
         self.regularisers = [expect_kind(Regulariser, regulariser, "a regulariser") for regulariser in regularisers]
         self.clip_norm = clip_norm
@@ -107,6 +107,7 @@ class Trainer:
         self.callbacks: Sequence[Callback] = ()  # those of the last `fit`; checkpoints keep their states
         self.last_epoch = self.images_per_epoch = self.batch_size = self.batch_images = 0
         self.fitting: Fitting | None = None
+        self.broken_off: int | None = None  # how many steps were done when an epoch began that was then interrupted
         self._guard: Guard | None = None
         self._penalty: dict[str, Array] = {}  # at the last step; on a GPU it stays there
 
@@ -185,12 +186,15 @@ class Trainer:
         self.callbacks = tuple(callbacks)
         if begin_run(self, out, resume):
             self.last_epoch = epochs
-        self._check_schedule(len(loader), validation is not None)
+        names = self.measure_names(validated=validation is not None)
+        steps = self.pace.steps + max(self.last_epoch - self.epoch, 0) * len(loader)
+        self.pace.begin(self.optimizer, names, epochs=self.last_epoch, steps=steps)
         self.stop_reason = None
         # The checkpoint comes last: what callbacks change at the end of an epoch, such as the learning rate, is in it.
         watchers = [*([ProgressBar()] if verbose else []), *callbacks, *([self.checkpoint] if self.checkpoint else [])]
         for callback in watchers:
             callback.trainer = self
+            callback.check_measures(names)
         begun: list[Callback] = []
         try:
             for callback in watchers:
@@ -254,6 +258,7 @@ class Trainer:
 
     def _one_epoch(self, loader: DataLoader, validation: Any, callbacks: Sequence[Callback]) -> None:
         epoch = self.epoch + 1
+        self.broken_off = self.pace.steps  # until the epoch is done
         self._guard = None  # a callback may have changed the model; within an epoch nobody does
         self.model.train()
         for callback in callbacks:
@@ -262,7 +267,8 @@ class Trainer:
         loader.rng = CounterRng(self.rng.seed, self.rng.stream, step=self.epoch)
         for batch, (x, y) in enumerate(loader, start=1):
             loss, prediction = self.train_step(x, y, when=f"epoch {epoch}, batch {batch}")
-            means.add(len(x), {"loss": loss, **self._penalty, **measured(self.metrics, prediction, y)})
+            means.add(self.loss.weight_of(y), {"loss": loss})
+            means.add(len(x), {**self._penalty, **measured(self.metrics, prediction, y)})
             self.batch_images = len(x)
             for callback in callbacks:
                 callback.on_batch_end(batch, means)
@@ -275,6 +281,7 @@ class Trainer:
         self.pace.observe(self.epoch, logs)
         self.epoch = epoch
         self.history.add(epoch, logs)
+        self.broken_off = None
         for callback in callbacks:
             callback.on_epoch_end(epoch, logs)
 
@@ -324,12 +331,10 @@ class Trainer:
         """Return all sources of randomness of this training by name: the layers' own, and that of the data's order."""
         return {"order": self.rng, **{f"model/{name}": rng for name, rng in self.model.named_rngs().items()}}
 
-    def _check_schedule(self, batches: int, validated: bool) -> None:
-        """Raise `ArgumentError` if the schedule does not fit this training, which has so many batches an epoch."""
-        measures = ["loss", *(["penalty"] if self.regularisers else []), *self.metrics]
-        measures += [f"val_{name}" for name in ("loss", *self.metrics)] if validated else []
-        steps = self.pace.steps + max(self.last_epoch - self.epoch, 0) * batches
-        self.pace.begin(self.optimizer, measures, epochs=self.last_epoch, steps=steps)
+    def measure_names(self, *, validated: bool) -> list[str]:
+        """Return what an epoch's row of the history will hold, without and with validation data."""
+        names = ["loss", *(["penalty"] if self.regularisers else []), *self.metrics]
+        return [*names, *(f"val_{name}" for name in ("loss", *self.metrics) if validated), "lr"]
 
     def _open_test_set(self, sealed: SealedDataset) -> Any:
         if self.fitting is not None:

@@ -193,7 +193,7 @@ class TestRefused:
 
     def test_an_unknown_measure_before_anything_is_trained(self, new_trainer, few):
         trainer = new_trainer()
-        with pytest.raises(ArgumentError, match="no 'val_acc' to monitor; there are 'loss', 'accuracy', 'val_loss'"):
+        with pytest.raises(ArgumentError, match="no 'val_acc' to monitor; there are 'loss', 'accuracy', 'lr'"):
             fit(trainer, few, EarlyStopping("val_acc"))
         assert trainer.epoch == 0
 

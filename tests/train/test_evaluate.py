@@ -7,7 +7,7 @@ import pytest
 
 from minicnn import nn
 from minicnn.data import SealedDataset
-from minicnn.errors import ArgumentError, DataError
+from minicnn.errors import ArgumentError, CheckpointWarning, DataError
 from minicnn.train import load_checkpoint, save_checkpoint
 
 
@@ -175,3 +175,21 @@ def test_a_model_without_parameters_predicts_in_float32(new_trainer):
     def test_a_copy_of_a_test_set_shares_its_seal(self, sealed):
         copy.deepcopy(sealed).open("through a copy")
         assert sealed.seal.openings == ["through a copy"]
+
+
+def test_an_opening_is_counted_once_when_a_run_goes_on_in_the_same_process(new_trainer, few, sealed, tmp_path):
+    first = new_trainer()
+    first.fit(few, epochs=1, out=tmp_path)
+    first.evaluate(sealed)
+    second = new_trainer()
+    second.fit(few, epochs=2, out=tmp_path, resume=True)
+    second.evaluate(sealed)
+    assert sealed.seal.openings == ["evaluated after epoch 1", "evaluated after epoch 2"]
+
+
+def test_a_score_is_not_lost_with_the_runs_folder(new_trainer, few, sealed, tmp_path):
+    trainer = new_trainer()
+    trainer.fit(few, epochs=1, out=tmp_path / "run")
+    (tmp_path / "run").rename(tmp_path / "moved")
+    with pytest.warns(CheckpointWarning, match="could not be written down"):
+        assert 0 <= trainer.evaluate(sealed)["accuracy"] <= 1

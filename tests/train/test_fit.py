@@ -5,9 +5,10 @@ import pytest
 
 import minicnn as mc
 from minicnn import nn, ops, optim
-from minicnn.errors import ArgumentError, DataError, DTypeError
+from minicnn.errors import ArgumentError, CheckpointError, DataError, DTypeError
 from minicnn.optim import clip_grad_norm
 from minicnn.train import Callback, History
+from minicnn.train.means import RunningMeans
 
 
 def test_it_learns_digits(digits):
@@ -311,3 +312,81 @@ def test_what_fit_refuses_predict_refuses_too(new_trainer, few, what):
         predict(np.stack([np.zeros((1, 8, 8)), np.full((1, 8, 8), np.nan)]))
     with pytest.raises(DataError, match=r"predict\(dataset.x\)"):
         predict(few)
+
+
+@pytest.mark.parametrize("name", ["loss", "epoch", "lr", "val_accuracy"])
+def test_a_metric_may_not_take_a_name_that_the_history_uses(new_trainer, name):
+    with pytest.raises(ArgumentError, match=f"cannot be called '{name}'"):
+        new_trainer(metrics={name: lambda prediction, target: 0.5})
+
+
+def test_a_model_in_float64_trains_on_a_data_set_in_float32(new_trainer, few):
+    trainer = new_trainer()
+    trainer.model.astype(np.float64)
+    trainer.fit(few, validation=few, epochs=1)
+    assert trainer.evaluate(few)["loss"] == pytest.approx(trainer.history["val_loss"][-1], rel=1e-12)
+
+
+def test_a_weighted_loss_is_the_mean_over_all_weights_whatever_the_batches(new_trainer, few):
+    weights = np.array([5.0, *[1.0] * 8, 0.1])
+    trainer = new_trainer(loss=nn.CrossEntropyLoss(weight=weights))
+    trainer.fit(few, epochs=1)
+    scores = trainer.predict(few.x).astype(np.float64)
+    log_p = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
+    want = -(weights[few.y] * log_p[np.arange(40), few.y]).sum() / weights[few.y].sum()
+    for batch_size in (1, 7, 40):
+        assert trainer.evaluate(few, batch_size=batch_size)["loss"] == pytest.approx(want, rel=1e-5)
+
+
+def test_means_of_an_epoch_do_not_drift():
+    means = RunningMeans()
+    for _ in range(20000):
+        means.add(32, {"loss": np.float32(0.1)})
+    assert means["loss"] == pytest.approx(np.float64(np.float32(0.1)), rel=1e-12)
+
+
+class StopAt(Callback):
+    """Ctrl-C after so many steps, once."""
+
+    def __init__(self, steps):
+        self.steps = steps
+
+    def on_batch_end(self, batch, logs):
+        if self.trainer.pace.steps == self.steps:
+            self.steps = None
+            raise KeyboardInterrupt
+
+
+def test_after_an_interruption_the_broken_epoch_is_counted_anew(new_trainer, few):
+    trainer = new_trainer(schedule=optim.OneCycle(max_lr=0.01, epochs=3, steps_per_epoch=2))
+    with pytest.raises(KeyboardInterrupt):
+        trainer.fit(few, epochs=3, callbacks=[StopAt(3)])
+    trainer.fit(few, epochs=2)
+    assert (trainer.epoch, trainer.pace.steps) == (3, 6)
+
+
+def test_after_an_interruption_the_checkpoint_is_not_overwritten_by_half_an_epoch(new_trainer, few, tmp_path, state_of):
+    trainer, whole = new_trainer(), new_trainer()
+    with pytest.raises(KeyboardInterrupt):
+        trainer.fit(few, epochs=3, out=tmp_path, callbacks=[StopAt(3)])
+    with pytest.raises(CheckpointError, match="middle of epoch 2: resume=True goes on"):
+        trainer.fit(few, epochs=2, out=tmp_path)
+    trainer.fit(few, epochs=3, out=tmp_path, resume=True)
+    whole.fit(few, epochs=3)
+    assert state_of(trainer) == state_of(whole)
+
+
+def test_the_best_weights_are_kept_in_a_folder_that_comes_later(new_trainer, few, tmp_path):
+    trainer = new_trainer()
+    trainer.fit(few, epochs=1)
+    trainer.history.rows[0]["loss"] = 0.0
+    trainer.fit(few, epochs=1, out=tmp_path)
+    assert (tmp_path / "best.npz").exists()
+
+
+def test_nothing_to_train_is_said(new_trainer, few):
+    trainer = new_trainer()
+    for parameter in trainer.model.parameters():
+        parameter.frozen = True
+    with pytest.raises(ArgumentError, match="all parameters of the optimizer are frozen"):
+        trainer.fit(few)

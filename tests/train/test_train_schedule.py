@@ -127,7 +127,7 @@ class TestRefusals:
         with pytest.raises(ArgumentError, match=words):
             fit(trainer, few, epochs=1)
         trainer = new_trainer(schedule=optim.ReduceOnPlateau(monitor="val_loss"))
-        with pytest.raises(ArgumentError, match=r"no 'val_loss' to monitor; there are 'loss', 'accuracy'$"):
+        with pytest.raises(ArgumentError, match=r"no 'val_loss' to monitor; there are 'loss', 'accuracy', 'lr'$"):
             trainer.fit(few)
         assert state_of(trainer) == before
 

@@ -20,6 +20,10 @@ class Loss(Remembers):
         """Return the gradient with respect to the prediction of the last forward."""
         raise NotImplementedError
 
+    def weight_of(self, target: Array) -> Any:
+        """Return how much a batch counts in the mean over all batches: its number of examples, for most losses."""
+        return len(target)
+
     def __call__(self, prediction: Array, target: Array) -> Array:
         """Return `forward(prediction, target)`."""
         return self.forward(prediction, target)
@@ -32,11 +36,13 @@ class Weights:
     ----------
     values : array of float64
         The numbers, on the host.
+    placed : array
+        They as the last prediction needed them.
     """
 
     def __init__(self, values: Any) -> None:
         self.values = np.array(to_host(values), dtype=np.float64)
-        self._placed: Array = self.values
+        self.placed: Array = self.values
 
     @classmethod
     def for_classes(cls, values: Any, loss: str) -> "Weights":
@@ -52,9 +58,9 @@ class Weights:
 
     def like(self, prediction: Array) -> Array:
         """Return them on the prediction's device and in its dtype."""
-        if type(self._placed) is not type(prediction) or self._placed.dtype != prediction.dtype:
-            self._placed = array_module(prediction).asarray(self.values, dtype=prediction.dtype)
-        return self._placed
+        if type(self.placed) is not type(prediction) or self.placed.dtype != prediction.dtype:
+            self.placed = array_module(prediction).asarray(self.values, dtype=prediction.dtype)
+        return self.placed
 
     def __repr__(self) -> str:
         few = self.values.size <= 10  # a message is to be read

@@ -78,6 +78,12 @@ class CrossEntropyLoss(Loss):
             probabilities, labels, label_smoothing=self.label_smoothing, class_weights=weights
         )
 
+    def weight_of(self, target: Array) -> Any:
+        """Return the sum of the labels' class weights, which the loss of a batch is divided by."""
+        if self.weight is None or target.dtype.kind == "f":
+            return len(target)
+        return self.weight.placed[target].sum()
+
     def __repr__(self) -> str:
         return f"CrossEntropyLoss({arguments(label_smoothing=self.label_smoothing or None, weight=self.weight)})"
 

@@ -173,8 +173,7 @@ def _train(study: Study, task: Task, repeat: int) -> dict[str, float]:
 
 def _check_monitor(monitor: str, trainer: Trainer) -> None:
     """Raise `UnknownMonitorError` before anything is trained."""
-    names = ["loss", *(["penalty"] if trainer.regularisers else []), *trainer.metrics]
-    names += [f"val_{name}" for name in ("loss", *trainer.metrics)]
+    names = trainer.measure_names(validated=True)
     if monitor not in names:
         raise UnknownMonitorError(f"monitor {monitor!r} is not measured; there are {listed(names)}")
 
