@@ -57,7 +57,7 @@ assert descend(0.19) < 1 < descend(0.21), "the border is at 2 / curvature = 0.2"
 # ## 2. The range test
 #
 # Train for a hundred steps while the rate rises from far too small to far too large, and look where the loss falls and
-# where it bursts (Smith, "Cyclical learning rates for training neural networks", 2017, section 3.3). Here it takes a
+# where it diverges (Smith, "Cyclical learning rates for training neural networks", 2017, section 3.3). Here it takes a
 # fraction of a second, and the model itself stays as it was.
 
 # %%
@@ -219,6 +219,6 @@ for name in ("Cosine", "OneCycle"):
 # ## Try
 #
 # 1. Put `nn.BatchNorm2d` behind both convolutions. What happens to the right wall of SGD's valley?
-# 2. `optim.Warmup(100, optim.Cosine(500, per="batch"))` before a rate that bursts: does it help?
+# 2. `optim.Warmup(100, optim.Cosine(500, per="batch"))` before a rate that diverges: does it help?
 # 3. Give the first convolution a rate of its own: `optim.Adam([{"params": model[0].parameters(), "lr": 1e-4},
 #    {"params": model.parameters()[2:]}])`. When would you want that?

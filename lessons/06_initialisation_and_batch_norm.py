@@ -146,7 +146,7 @@ for scheme, expected in PREDICTED.items():
 
 # %%
 def accuracy_of(model, *, epochs, lr=0.02):
-    """Validation accuracy after a training; that of guessing where it burst."""
+    """Validation accuracy after a training; that of guessing where it diverged."""
     trainer = mc.Trainer(model, optimizer=optim.SGD(model.parameters(), lr=lr, momentum=0.9))
     try:
         return trainer.fit(digits.train, validation=digits.validation, epochs=epochs, batch_size=64)["val_accuracy"][-1]

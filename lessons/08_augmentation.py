@@ -55,7 +55,7 @@ print("another key:", "the same images" if np.array_equal(once, other) else "oth
 assert np.array_equal(once, again)
 assert not np.array_equal(once, other)
 
-augment.figure(GENTLE, x, rows=4, columns=8).savefig("augmentation_grid.png")
+augment.plot_augmentation(GENTLE, x, rows=4, columns=8).savefig("augmentation_grid.png")
 print("drew augmentation_grid.png")
 
 # %% [markdown]

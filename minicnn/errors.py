@@ -1,5 +1,7 @@
 """The package's own exceptions: each is a `MinicnnError` and also the built-in that a caller would expect."""
 
+import numbers
+import reprlib
 from typing import Any
 
 
@@ -64,7 +66,7 @@ class CheckpointWarning(UserWarning):
 
 
 class DataWarning(UserWarning):
-    """Data that can be trained on, though a score on it may not mean what it seems to: leaks, an unlucky order."""
+    """Data that can be trained on, though a score on it may not mean what it seems to: leaks, an order by class."""
 
 
 def whole_number(name: str, value: object, *, least: int = 1) -> int:
@@ -78,6 +80,13 @@ def whole_number(name: str, value: object, *, least: int = 1) -> int:
     return number
 
 
+def probability(name: str, value: object) -> float:
+    """Return the value as a float. Raises `ArgumentError` unless it is a number from 0 to 1."""
+    if not isinstance(value, numbers.Real) or isinstance(value, bool) or not 0 <= float(value) <= 1:
+        raise ArgumentError(f"{name} is a probability and must lie between 0 and 1, not {value!r}")
+    return float(value)
+
+
 def listed(names: object) -> str:
     """Write names as a readable list for an error message: `'a', 'b', 'c'`."""
     return ", ".join(repr(str(name)) for name in names)  # type: ignore[attr-defined]
@@ -88,5 +97,9 @@ def expect_kind(kind: Any, value: Any, name: str) -> Any:
     if isinstance(value, type) and issubclass(value, kind):
         raise ArgumentError(f"{name} is the class {value.__name__}; build one: {value.__name__}(...)")
     if not isinstance(value, kind):
-        raise ArgumentError(f"{name} must be a {kind.__name__}, not {value!r}")
+        raise ArgumentError(f"{name} must be {_a(kind.__name__)}, not {reprlib.repr(value)}")
     return value
+
+
+def _a(noun: str) -> str:
+    return f"{'an' if noun[0] in 'AEIOU' else 'a'} {noun}"

@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"minicnn: error: {error} {notes}".rstrip(), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nminicnn: interrupted before the training began", file=sys.stderr)
+        print("\nminicnn: interrupted", file=sys.stderr)
         return INTERRUPTED
 
 

@@ -65,8 +65,7 @@ def checked_inputs(x: Any, dtype: Any) -> np.ndarray:
     given = np.asarray(x)
     if given.ndim == 0 or len(given) == 0:
         raise DataError("there are no examples: x is empty")
-    if given.dtype.kind != "f":
-        raise DTypeError(f"x is {given.dtype}, expected floating point; pixels from 0 to 255: x / 255")
+    check_floating(given)
     with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite, and is told below
         converted = given.astype(dtype, copy=False)
     _check_finite("x", given, converted)
@@ -78,6 +77,12 @@ def _check_finite(name: str, given: np.ndarray, converted: np.ndarray) -> None:
     if not np.isfinite(converted).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(converted))[0])
         raise DataError(f"{name} holds {given[where]} in example {where[0]} (at {where}); mend or remove it")
+
+
+def check_floating(x: np.ndarray) -> None:
+    """Raise `DTypeError` unless inputs are floating point."""
+    if x.dtype.kind != "f":
+        raise DTypeError(f"x is {x.dtype}, expected floating point; pixels from 0 to 255: x / 255")
 
 
 def as_dataset(data: Any, *, dtype: Any = None) -> ArrayDataset:

@@ -6,6 +6,7 @@ from typing import overload
 
 import numpy as np
 
+from minicnn.backend import CounterRng
 from minicnn.data.dataset import ArrayDataset, as_dataset
 from minicnn.data.splits import Splits, by_class, class_names, warn_of_order
 from minicnn.errors import DataError, whole_number
@@ -116,7 +117,7 @@ def _cuts(
     from sklearn.model_selection import KFold, StratifiedKFold  # slow to import: not before it is needed
 
     cutter = StratifiedKFold if stratify else KFold
-    splitter = cutter(folds, shuffle=shuffle, random_state=seed % 2**32 if shuffle else None)
+    splitter = cutter(folds, shuffle=shuffle, random_state=CounterRng(seed).seed % 2**32 if shuffle else None)
     return list(splitter.split(np.zeros(len(whole)), whole.y if stratify else None))
 
 

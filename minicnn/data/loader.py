@@ -19,6 +19,7 @@ from minicnn.backend import (
     to_backend,
     usable_backend,
 )
+from minicnn.data.augment.base import check_result, checked_augment
 from minicnn.data.dataset import as_dataset
 from minicnn.errors import ArgumentError, whole_number
 from minicnn.ops import random_permutation
@@ -76,7 +77,7 @@ class DataLoader:
             )
         self.shuffle = shuffle
         self.drop_last = drop_last
-        self.augment = _callable_or_none(augment)
+        self.augment = None if augment is None else checked_augment(augment)
         self.rng = rng if rng is not None or not (shuffle or augment) else default_rng()
         self.ahead = ahead
         self.backend = backend
@@ -103,16 +104,10 @@ class DataLoader:
         for i in range(len(self)):
             x, y = self.dataset[order[i * self.batch_size : (i + 1) * self.batch_size]]
             if self.augment is not None and key is not None:
-                x, y = self.augment(x, y, key=key._replace(step=key.step + ((i + 1) << 32)))
+                result = self.augment(x, y, key=key._replace(step=key.step + ((i + 1) << 32)))
+                check_result(self.augment, x, result)
+                x, y = result
             yield x, y
-
-
-def _callable_or_none(augment: Any) -> Any:
-    if isinstance(augment, type):
-        raise ArgumentError(f"augment is the class {augment.__name__}; build one: {augment.__name__}(...)")
-    if augment is not None and not callable(augment):
-        raise ArgumentError(f"augment must be a function (x, y, key=...) -> x, y, not {augment!r}")
-    return augment
 
 
 def prepared_ahead(items: Iterator, depth: int) -> Iterator:

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from minicnn.data.dataset import ArrayDataset
+from minicnn.data.dataset import ArrayDataset, check_floating
 from minicnn.data.folds import Fold
 from minicnn.data.splits import Splits
 from minicnn.data.whitening import PCAWhitening, ZCAWhitening
@@ -15,7 +15,7 @@ from minicnn.errors import ArgumentError, ShapeError, listed
 Parts = TypeVar("Parts", Splits, Fold)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Normaliser:
     """x -> (x - mean) / std for each channel.   mean, std : (C,)"""
 
@@ -32,6 +32,7 @@ class Normaliser:
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Return x (N, C, ...) normalised, in its own dtype. Raises `ShapeError` for another number of channels."""
+        check_floating(x)
         if x.ndim < 2 or x.shape[1] != len(self.mean):
             raise ShapeError(
                 f"x has shape {x.shape}, expected (N, {len(self.mean)}, ...) as in the data it was fitted to"
@@ -49,10 +50,24 @@ class ImageNormaliser:
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Return x (N, ...) normalised, in its own dtype; an image of one shade becomes 0."""
+        check_floating(x)
         axes = tuple(range(1, x.ndim))
         mean, std = (f(axis=axes, keepdims=True, dtype=np.float64) for f in (x.mean, x.std))
         constant = x.min(axis=axes, keepdims=True) == x.max(axis=axes, keepdims=True)
         return np.where(constant, 0, (x - mean) / np.where(constant, 1, std)).astype(x.dtype)
+
+
+@dataclass(frozen=True, eq=False)
+class Normalisers:
+    """x -> last(... second(first(x))), for data that was normalised more than once."""
+
+    steps: tuple[Callable[[np.ndarray], np.ndarray], ...]
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """Return x normalised by all in order."""
+        for step in self.steps:
+            x = step(x)
+        return x
 
 
 METHODS: dict[str, Callable[..., Callable[[np.ndarray], np.ndarray]]] = {
@@ -66,7 +81,8 @@ METHODS: dict[str, Callable[..., Callable[[np.ndarray], np.ndarray]]] = {
 def normalise(splits: Parts, method: str = "channel", **options: Any) -> Parts:
     """Normalise all three parts; what there is to learn is learned from the training set.
 
-    Validation and test data have no say in it. The normaliser is kept in `splits.normaliser`, for other inputs.
+    Validation and test data have no say in it. The normaliser is kept in `splits.normaliser`, for other inputs; after
+    several, it does what all of them did.
 
     Parameters
     ----------
@@ -97,6 +113,5 @@ def normalise(splits: Parts, method: str = "channel", **options: Any) -> Parts:
         return ArrayDataset(normaliser(part.x), part.y, classes=part.classes, dtype=part.x.dtype)
 
     test: Any = {"test": splits.test.map(apply)} if isinstance(splits, Splits) else {}
-    return replace(
-        splits, train=apply(splits.train), validation=apply(splits.validation), normaliser=normaliser, **test
-    )
+    whole = normaliser if splits.normaliser is None else Normalisers((splits.normaliser, normaliser))
+    return replace(splits, train=apply(splits.train), validation=apply(splits.validation), normaliser=whole, **test)

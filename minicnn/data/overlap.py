@@ -4,10 +4,10 @@ import warnings
 
 import numpy as np
 
-from minicnn.data.dataset import ArrayDataset
+from minicnn.data.dataset import ArrayDataset, as_dataset
 from minicnn.data.duplicates import equal_examples
 from minicnn.data.seal import SealedDataset
-from minicnn.errors import DataWarning
+from minicnn.errors import DataWarning, ShapeError
 
 
 def find_overlap(train: ArrayDataset, held_out: ArrayDataset | SealedDataset) -> np.ndarray:
@@ -18,15 +18,28 @@ def find_overlap(train: ArrayDataset, held_out: ArrayDataset | SealedDataset) ->
 
     Parameters
     ----------
-    train, held_out : ArrayDataset
+    train, held_out : ArrayDataset or (x, y)
         Inputs (N, ...) and (M, ...), prepared in the same way. `held_out` may be a sealed test set and stays sealed.
 
     Returns
     -------
     array (pairs, 2) of int
         Rows (index in held_out, first such index in train), in the order of the former.
+
+    Raises
+    ------
+    ShapeError
+        If the examples have different shapes.
     """
-    return held_out.overlap(train) if isinstance(held_out, SealedDataset) else equal_examples(held_out.x, train.x)
+    train = as_dataset(train)
+    if isinstance(held_out, SealedDataset):
+        return held_out.overlap(train)
+    held_out = as_dataset(held_out)
+    if held_out.x.shape[1:] != train.x.shape[1:]:
+        raise ShapeError(
+            f"examples of shapes {train.x.shape[1:]} and {held_out.x.shape[1:]} cannot be compared; prepare both alike"
+        )
+    return equal_examples(held_out.x, train.x)
 
 
 def warn_of_overlap(
@@ -37,6 +50,8 @@ def warn_of_overlap(
     `what` names the held-out data in the warning, and `stacklevel` its place in the code, as in `warnings.warn`. Ten
     thousand images take some hundredths of a second.
     """
+    if not isinstance(held_out, SealedDataset) and train.x.shape[1:] != held_out.x.shape[1:]:
+        return np.zeros((0, 2), dtype=np.int64)  # the network will say so, and better
     pairs = find_overlap(train, held_out)
     if len(pairs):
         first, copy = pairs[0]

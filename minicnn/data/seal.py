@@ -80,9 +80,7 @@ class SealedDataset:
 
     def map(self, function: Callable[[ArrayDataset], ArrayDataset]) -> "SealedDataset":
         """Return this test set after a preparation that does not look at results, such as `normalise`; still sealed."""
-        mapped = SealedDataset(function(self._dataset), self.seal)
-        mapped._is_at_home = self._is_at_home
-        return mapped
+        return self._around(function(self._dataset))
 
     def overlap(self, other: ArrayDataset) -> np.ndarray:
         """Return which test inputs are in another data set too, as `find_overlap` does; not counted as an opening.
@@ -104,10 +102,16 @@ class SealedDataset:
         raise DataError("the test set is sealed; use trainer.evaluate(test), or test.open('why') which is counted")
 
     def __copy__(self) -> "SealedDataset":
-        return SealedDataset(self._dataset, self.seal)
+        return self._around(self._dataset)
 
     def __deepcopy__(self, memo: dict) -> "SealedDataset":
-        return SealedDataset(copy.deepcopy(self._dataset, memo), self.seal)
+        return self._around(copy.deepcopy(self._dataset, memo))
+
+    def _around(self, dataset: ArrayDataset) -> "SealedDataset":
+        """Return other data under this seal."""
+        sealed = SealedDataset(dataset, self.seal)
+        sealed._is_at_home = self._is_at_home
+        return sealed
 
     def __reduce_ex__(self, protocol: object) -> tuple[Any, ...]:
         return _away_from_home, (self._dataset, self.seal)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from minicnn.backend import CounterRng
 from minicnn.data.dataset import ArrayDataset, as_dataset
 from minicnn.data.seal import SealedDataset
 from minicnn.errors import ArgumentError, DataError, DataWarning
@@ -104,12 +105,14 @@ def cut(
     from sklearn.model_selection import train_test_split  # slow to import: not before it is needed
 
     indices = np.arange(len(dataset))
-    options = {"random_state": seed % 2**32} if shuffle else {}
+    options = {"random_state": CounterRng(seed).seed % 2**32} if shuffle else {}
     try:
         left, taken = train_test_split(
             indices, test_size=size, shuffle=shuffle, stratify=dataset.y if stratify else None, **options
         )
     except ValueError as error:
+        if not stratify:
+            raise
         raise DataError(f"cannot split by class: {error} (stratify=False does not look at the classes)") from None
     return dataset.subset(left), dataset.subset(taken)
 

@@ -11,12 +11,13 @@ from typing import ClassVar
 
 import numpy as np
 
+from minicnn.data.dataset import check_floating
 from minicnn.errors import ArgumentError, DataError, ShapeError
 
 EPSILON = 1e-3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Whitening:
     """x -> (x - mean) W^T, for each example as a vector of its D numbers.
 
@@ -32,10 +33,11 @@ class Whitening:
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Return x (N, ...) whitened, in its own dtype. Raises `ShapeError` for examples of another shape."""
+        check_floating(x)
         if x.shape[1:] != self.shape:
             expected = ", ".join(map(str, self.shape))
             raise ShapeError(f"x has shape {x.shape}, expected (N, {expected}) as in the data it was fitted to")
-        white = (x.reshape(len(x), -1) - self.mean) @ self.matrix.T
+        white = (x.reshape(len(x), len(self.mean)) - self.mean) @ self.matrix.T
         return (white.reshape(x.shape) if self.keeps_shape else white).astype(x.dtype)
 
 

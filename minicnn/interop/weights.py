@@ -182,7 +182,7 @@ def _by_beginnings(mapping: Mapping[str, str | None], names: list[str]) -> Calla
     """Return the function that replaces the longest beginning of a dotted name that the mapping has."""
 
     def has_beginning(name: str, beginning: str) -> bool:
-        return name == beginning or name.startswith(f"{beginning}.")
+        return beginning in ("", name) or name.startswith(f"{beginning}.")
 
     for beginning in mapping:
         if not any(has_beginning(name, beginning) for name in names):
@@ -192,7 +192,7 @@ def _by_beginnings(mapping: Mapping[str, str | None], names: list[str]) -> Calla
         found = max((beginning for beginning in mapping if has_beginning(name, beginning)), key=len, default=None)
         if found is None:
             return name
-        new, rest = mapping[found], name[len(found) + 1 :]
+        new, rest = mapping[found], name[len(found) + 1 :] if found else name
         return None if new is None else ".".join(filter(None, (new, rest)))
 
     return new_name

@@ -80,6 +80,8 @@ class Sequential(Layer):
 
     def first_layers(self) -> list[Layer]:
         """Return this chain and the first layers of its first layer that is trained."""
+        if type(self).backward is not Sequential.backward:
+            return []  # somebody's own may do something with the gradient of the input
         first = next((layer for layer in self.layers.values() if layer.is_trained()), None)
         return [self, *(first.first_layers() if first else [])]
 
@@ -156,6 +158,8 @@ class Concat(Layer):
 
     def __init__(self, *branches: Layer | Mapping[str, Layer] | list[Layer]) -> None:
         self.branches = _by_name(branches)
+        if not self.branches:
+            raise ArgumentError("Concat joins what its branches give, and it was given none")
 
     def children(self) -> dict[str, Layer]:
         """Return the branches by name, after those that a subclass has added."""

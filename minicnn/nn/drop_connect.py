@@ -1,11 +1,11 @@
 """DropConnect: a linear layer whose weights are switched off at random, instead of its inputs."""
 
+import copy
 from statistics import NormalDist
 
 from minicnn import ops
 from minicnn.backend import Array, CounterRng, array_module, default_rng
-from minicnn.errors import ArgumentError, ShapeError, expect_kind, whole_number
-from minicnn.nn.dropout import probability
+from minicnn.errors import ArgumentError, ShapeError, expect_kind, probability, whole_number
 from minicnn.nn.init import Initialiser, he_normal
 from minicnn.nn.layer import Layer, check_input
 from minicnn.nn.parameter import new_vector, new_weight
@@ -80,7 +80,7 @@ class DropConnect(Layer):
                     "which has parameters, buffers or randomness; put that behind this layer"
                 )
         self.inference = inference
-        self.activation = activation
+        self.activation = copy.deepcopy(activation)  # one that stands elsewhere too remembers one forward pass only
         self.samples = whole_number("DropConnect: samples", samples)
         self.rng = rng if rng is not None else default_rng()
         self.weight = new_weight((self.out_features, self.in_features), init, self.rng)

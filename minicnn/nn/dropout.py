@@ -19,7 +19,7 @@ network says.
 
 from minicnn import ops
 from minicnn.backend import Array, CounterRng, default_rng
-from minicnn.errors import ArgumentError
+from minicnn.errors import probability
 from minicnn.nn.layer import Layer, check_input
 
 
@@ -56,14 +56,3 @@ class Dropout(Layer):
 
     def __repr__(self) -> str:
         return f"Dropout({self.p})"
-
-
-def probability(name: str, value: float) -> float:
-    """Return the value as a float. Raises `ArgumentError` unless it is a number from 0 to 1."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = float("nan")
-    if not 0 <= number <= 1:
-        raise ArgumentError(f"{name} is a probability and must lie between 0 and 1, not {value!r}")
-    return number

@@ -83,7 +83,9 @@ class FractionalMaxPool2d(Layer):
         return ops.fractional_max_pool2d_backward(dy, row, column, shape=shape, rows=rows, columns=columns)
 
     def draw(self, size: Pair) -> tuple[Regions, Regions]:
-        """Return the rows and the columns, (first, one after the last) for each region, of the next pass over images.
+        """Draw rows and columns, (first, one after the last) for each region, as a forward pass does.
+
+        In training this takes keys, so that the next pass draws others.
 
         size : (H, W). Raises `ShapeError` if regions of these distances cannot cover such an image.
         """

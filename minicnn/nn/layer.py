@@ -113,16 +113,19 @@ class Layer(Remembers):
         return Parameters(self.named_parameters())
 
     def _members(self) -> Iterator[tuple[str, Any]]:
-        """Walk over the attributes, and over the entries of lists, tuples and dicts among them."""
+        """Walk over the attributes, and over the entries of lists, tuples and dicts among them, at whatever depth.
+
+        Raises `ArgumentError` for a layer or a parameter under a name with an underscore, which nobody would find.
+        """
         for name, value in vars(self).items():
-            if name.startswith("_") or name == "saved":
-                continue
-            if isinstance(value, list | tuple):
-                yield from ((f"{name}.{i}", item) for i, item in enumerate(value))
-            elif isinstance(value, dict):
-                yield from ((f"{name}.{key}", item) for key, item in value.items())
-            else:
-                yield name, value
+            if name.startswith("_"):
+                if isinstance(value, Layer | Parameter | Buffer | CounterRng):
+                    raise ArgumentError(
+                        f"{type(self).__name__}.{name} would be neither trained nor saved, since names with an "
+                        f"underscore are private; call it {name.lstrip('_')}"
+                    )
+            elif name != "saved":
+                yield from _entries(name, value)
 
     def _named(self, kind: type) -> Iterator[tuple[str, Any]]:
         for path, layer in self.named_layers():
@@ -250,6 +253,18 @@ class Layer(Remembers):
         if not isinstance(input_shape, tuple | list):
             raise ArgumentError(f"summary takes one input's shape, such as (1, 28, 28), not {input_shape!r}")
         return summarise(self, input_shape)
+
+
+def _entries(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Walk over a value, or over the entries of a list, a tuple or a dict and of those in it."""
+    if isinstance(value, list | tuple):
+        for i, item in enumerate(value):
+            yield from _entries(f"{name}.{i}", item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _entries(f"{name}.{key}", item)
+    else:
+        yield name, value
 
 
 def _as_numbers(name: str, value: Any) -> np.ndarray:

@@ -85,7 +85,7 @@ class BatchNorm2d(Layer):
         if x.size // self.num_features < 2:
             raise ShapeError(
                 f"{self!r}: in training a channel needs two numbers or more to have a variance (x shape {x.shape}); "
-                "use a larger batch, or model.eval()"
+                "take another batch size, or drop_last=True if it is the last batch; to predict, model.eval()"
             )
         y, mean, inv_std = by_batch(x, self.weight.data, self.bias.data, eps=self.eps)
         self._update_running(mean, inv_std, x.size // self.num_features)

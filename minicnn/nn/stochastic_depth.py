@@ -2,9 +2,8 @@
 
 from minicnn import ops
 from minicnn.backend import Array, CounterRng, default_rng
-from minicnn.errors import whole_number
+from minicnn.errors import probability, whole_number
 from minicnn.nn.containers import Residual, back_in, run_in
-from minicnn.nn.dropout import probability
 from minicnn.nn.layer import Layer
 
 

@@ -16,8 +16,9 @@ import numpy as np
 
 from minicnn.backend import CounterRng, Key, to_backend, to_host
 from minicnn.data import ArrayDataset, SealedDataset
+from minicnn.data.augment.base import check_result, checked_augment
 from minicnn.data.dataset import checked_inputs
-from minicnn.errors import ArgumentError, DataError, ShapeError, expect_kind, whole_number
+from minicnn.errors import ArgumentError, DataError, expect_kind, whole_number
 from minicnn.nn import Layer, evaluating
 from minicnn.train.predicting import backend_of_model, dtype_of_model, softmax
 
@@ -136,8 +137,8 @@ def predict_averaged(
             "predict_averaged: nothing is random here, so every draw would be the same: the model has no layer that "
             "draws (Dropout, DropConnect, FractionalMaxPool2d, StochasticDepth) and there is no augment"
         )
-    if augment is not None and not callable(augment):
-        raise ArgumentError(f"augment must be a function augment(x, y, key=key) -> (x, y), not {augment!r}")
+    if augment is not None:
+        checked_augment(augment)
     x = checked_inputs(to_host(x), dtype_of_model(model))
     with _drawing(model, seed):
         draws = [_one_draw(model, x, augment, seed, number, batch_size) for number in range(samples)]
@@ -159,12 +160,8 @@ def _one_draw(
 
 def _augmented(augment: Augment, x: np.ndarray, key: Key) -> np.ndarray:
     result = augment(x, None, key=key)
-    if not isinstance(result, tuple) or len(result) != 2:
-        raise ArgumentError(f"augment must return (x, y), two of them, not a {type(result).__name__}")
-    other = to_host(result[0])
-    if len(other) != len(x):
-        raise ShapeError(f"augment made {len(other)} inputs of {len(x)}; test-time augmentation needs as many")
-    return other.astype(x.dtype, copy=False)
+    check_result(augment, x, result)
+    return result[0]
 
 
 def _probabilities(outputs: np.ndarray) -> np.ndarray:
@@ -178,15 +175,15 @@ def _probabilities(outputs: np.ndarray) -> np.ndarray:
 @contextmanager
 def _drawing(model: Layer, seed: int) -> Iterator[None]:
     """Let the layers that draw do so, from this seed, and the others evaluate; afterwards all is as it was."""
-    rngs = {id(rng): rng for rng in model.named_rngs().values()}.values()
-    before = [(rng, rng.seed, rng.step) for rng in rngs]
+    rngs = list({id(rng): rng for rng in model.named_rngs().values()}.values())
+    before = [(rng, rng.seed, rng.stream, rng.step) for rng in rngs]
     with evaluating(model):
         for _, layer in model.named_layers():
             layer.training = layer.draws()
         try:
-            for rng in rngs:
-                rng.seed, rng.step = seed, FIRST_STEP
+            for stream, rng in enumerate(rngs):  # layers built under two seeds may have the same one
+                rng.seed, rng.stream, rng.step = seed, stream, FIRST_STEP
             yield
         finally:
-            for rng, old_seed, step in before:
-                rng.seed, rng.step = old_seed, step
+            for rng, old_seed, stream, step in before:
+                rng.seed, rng.stream, rng.step = old_seed, stream, step

@@ -51,10 +51,14 @@ class Contributions:
         ]
         for m in range(count):
             apart = self.disagreement[m].sum() / (count - 1) if count > 1 else np.nan
-            lines.append(
-                f"{m:>6} {self.own[m]:8.4f} {self.without[m]:11.4f} {self.ensemble - self.without[m]:+8.4f} "
-                f"{self.first[m]:9.4f} {apart:13.4f}"
+            row = (
+                f"{self.without[m]:.4f}",
+                f"{self.ensemble - self.without[m]:+.4f}",
+                f"{self.first[m]:.4f}",
+                f"{apart:.4f}",
             )
+            without, adds, first, apart_text = ("-" if "nan" in text else text for text in row)
+            lines.append(f"{m:>6} {self.own[m]:8.4f} {without:>11} {adds:>8} {first:>9} {apart_text:>13}")
         lines.append(f"{'mean':>6} {self.own.mean():8.4f}")
         return "\n".join(lines)
 

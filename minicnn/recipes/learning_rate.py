@@ -41,7 +41,7 @@ class RangeTest:
     smoothed : array (steps,)
         Their running mean over some neighbours on both sides.
     suggestion : float
-        A tenth of the rate at which the smoothed loss is lowest: there it is about to burst, and a training of many
+        A tenth of the rate at which the smoothed loss is lowest: there it is about to diverge, and a training of many
         steps needs a distance from that. A rate to begin with, not the best one.
     """
 
@@ -84,7 +84,7 @@ def learning_rate_range_test(
     steps: int = 100,
     batch_size: int = 32,
 ) -> RangeTest:
-    """Train a copy of the model for some steps with a rising learning rate, and see where the loss falls and bursts.
+    """Train a copy of the model for some steps with a rising learning rate, and see where the loss falls and diverges.
 
     Smith, "Cyclical learning rates for training neural networks", 2017, section 3.3; there the rate rises in a straight
     line, here by the same factor in each step, so that all orders of magnitude are seen. The model stays as it was, and
@@ -157,7 +157,9 @@ def _smooth(losses: Any, steps: int) -> np.ndarray:
 def _read(rates: np.ndarray, losses: np.ndarray, steps: int) -> RangeTest:
     """Find the rate at which the smoothed loss is lowest."""
     if len(losses) < 3:
-        raise ArgumentError(f"the loss burst within {len(losses) + 1} steps from the rate {rates[0]:.2g}; begin lower")
+        raise ArgumentError(
+            f"the loss diverged within {len(losses) + 1} steps from the rate {rates[0]:.2g}; begin lower"
+        )
     rates, smoothed = rates[: len(losses)], _smooth(losses, steps)
     lowest = int(smoothed.argmin())
     if smoothed[lowest] >= smoothed[0]:

@@ -9,19 +9,17 @@ The cache folder is the one that the environment variable MINICNN_HOME names, or
 import json
 import os
 import sys
-import threading
 import warnings
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
 from minicnn import data, models
 from minicnn.backend import CounterRng
 from minicnn.data import Normaliser
-from minicnn.errors import ArgumentError, CheckpointError, OutputError, listed
+from minicnn.errors import ArgumentError, CheckpointError, listed
 from minicnn.nn import Sequential
 from minicnn.nn.init import he_normal
 from minicnn.optim import Adam, Cosine
@@ -188,25 +186,14 @@ def _keep(model: Sequential, card: dict[str, Any], path: Path) -> None:
     meta = json.dumps({"format": FORMAT, "card": card})
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _replace(path, lambda file: np.savez(file, **{"meta": np.array(meta)}, **arrays))  # type: ignore[arg-type]
-        _replace(path.with_suffix(".json"), lambda file: file.write(json.dumps(card, indent=2).encode()))
+        replace_file(path, lambda file: np.savez(file, **{"meta": np.array(meta)}, **arrays))  # type: ignore[arg-type]
+        replace_file(path.with_suffix(".json"), lambda file: file.write(json.dumps(card, indent=2).encode()))
     except OSError as error:  # an OutputError is one
         warnings.warn(
             f"cannot keep the pretrained network in {path.parent} ({error}), so it is trained anew each time; "
             "set the environment variable MINICNN_HOME to a folder that can be written to",
             stacklevel=3,
         )
-
-
-def _replace(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Replace a file in one step, by way of one that nobody else writes: others may do the same meanwhile."""
-    own = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}")
-    replace_file(own, write)
-    try:
-        os.replace(own, path)
-    except OSError as error:
-        own.unlink(missing_ok=True)
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def _as_json(recipe: Recipe) -> dict[str, Any]:

@@ -178,7 +178,7 @@ class _Until(Layer):
 
     def __init__(self, model: Layer, last: Layer) -> None:
         self.model = model
-        self._last = last  # it is among the model's layers already
+        self._watch, self._last = last.add_hook, repr(last)  # the layer itself is among the model's already
 
     def forward(self, x: Array) -> Array:
         """Return the output of the last layer that is wanted."""
@@ -188,17 +188,17 @@ class _Until(Layer):
             found.append(y)
             raise _Enough
 
-        remove = self._last.add_hook(take)
+        remove = self._watch(take)
         try:
             self.model(x)
         except _Enough:
             return found[0]
         finally:
             remove()
-        raise ArgumentError(f"the forward pass of {self.model!r} does not call the layer {self._last!r}")
+        raise ArgumentError(f"the forward pass of {self.model!r} does not call the layer {self._last}")
 
     def __repr__(self) -> str:
-        return f"{self.model!r} up to {self._last!r}"
+        return f"{self.model!r} up to {self._last}"
 
 
 def _set_frozen(model: Layer, which: tuple[str | Layer, ...], keep: int, frozen: bool) -> list[str]:

@@ -161,4 +161,6 @@ class EarlyStopping(Callback):
             best = "there was no finite value"
             if self.best is not None:
                 best = f"the best is {self.best:.4g}, in epoch {self.best_epoch}"
-            self.trainer.stop(f"early stopping: {self.monitor} has not improved for {self.wait} epochs; {best}")
+            self.trainer.stop(
+                f"{self.monitor} has not improved for {self.wait} epoch{'' if self.wait == 1 else 's'}; {best}"
+            )

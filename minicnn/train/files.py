@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
@@ -28,7 +29,7 @@ def replace_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
     Raises `OutputError` if the disk is full or the folder gone; the old file is then still there.
     """
-    beside = path.with_name(f"{path.name}.new")
+    beside = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.new")  # two may write one file at once
     try:
         with open(beside, "wb") as file:
             write(file)

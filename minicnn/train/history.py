@@ -57,4 +57,4 @@ class History:
 
     def __repr__(self) -> str:
         last = ", ".join(f"{name} {value:.4g}" for name, value in (self.rows[-1] if self.rows else {}).items())
-        return f"History({len(self)} epochs{'; last: ' + last if last else ''})"
+        return f"History({len(self)} epoch{'' if len(self) == 1 else 's'}{'; last: ' + last if last else ''})"

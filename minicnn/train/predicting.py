@@ -72,7 +72,7 @@ def classes(loss: Loss, scores: np.ndarray) -> np.ndarray:
 
 
 def _are_yes_or_no(loss: Loss, scores: np.ndarray) -> bool:
-    """Return whether each score is the logit of a yes. Raises `ArgumentError` if nor are they scores of K classes."""
+    """Return whether each score is the logit of a yes. Raises `ArgumentError` if it is no score of a class either."""
     if isinstance(loss, MSELoss | L1Loss | HuberLoss):
         raise ArgumentError(f"{loss!r} trains numbers: there are no classes; predict(x) gives the numbers")
     if isinstance(loss, DiceLoss) and scores.shape[1] > 1:

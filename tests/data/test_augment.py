@@ -459,7 +459,7 @@ def test_what_cannot_augment_is_refused():
 def test_the_figure_shows_originals_and_what_becomes_of_them(channels, mask):
     x = normal(0, 5, channels, 6, 7)
     y = None if mask is None else np.random.default_rng(0).integers(0, 2, (5, *mask, 6, 7))
-    drawn = augment.figure(augment.Rotate(30), x, y, rows=3, columns=4, key=KEY)
+    drawn = augment.plot_augmentation(augment.Rotate(30), x, y, rows=3, columns=4, key=KEY)
     assert len(drawn.axes) == 12
     first = drawn.axes[0].images[0].get_array()
     np.testing.assert_allclose(
@@ -473,6 +473,6 @@ def test_the_figure_shows_originals_and_what_becomes_of_them(channels, mask):
 
 def test_the_figure_needs_an_augmentation_and_two_columns():
     with pytest.raises(ArgumentError, match="columns must be a whole number of at least 2, not 1"):
-        augment.figure(augment.Rotate(30), batch()[0], columns=1)
+        augment.plot_augmentation(augment.Rotate(30), batch()[0], columns=1)
     with pytest.raises(ArgumentError, match="augmentation is the class Rotate"):
-        augment.figure(augment.Rotate, batch()[0])
+        augment.plot_augmentation(augment.Rotate, batch()[0])

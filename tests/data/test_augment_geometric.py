@@ -322,8 +322,14 @@ def test_crops_come_from_everywhere():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: augment.HorizontalFlip(probability=1.5), r"probability must lie in \[0, 1\], not 1.5"),
-        (lambda: augment.Rotate(30, probability=True), r"probability must lie in \[0, 1\], not True"),
+        (
+            lambda: augment.HorizontalFlip(probability=1.5),
+            r"probability is a probability and must lie between 0 and 1, not 1.5",
+        ),
+        (
+            lambda: augment.Rotate(30, probability=True),
+            r"probability is a probability and must lie between 0 and 1, not True",
+        ),
         (lambda: augment.Rotate(-30), "degrees must be a number of at least 0, not -30"),
         (lambda: augment.Rotate((30, 10)), "degrees must be .* the smaller first, not"),
         (lambda: augment.Rotate("30"), "degrees must be a number of at least 0 or a pair"),
@@ -339,7 +345,7 @@ def test_crops_come_from_everywhere():
         (lambda: augment.RandomCrop(padding=-1), "padding must be a whole number of at least 0, not -1"),
         (lambda: augment.RandomCrop(4, probability=0.5), "size=4 needs probability=1"),
         (lambda: augment.Compose(augment.Rotate), "an augmentation is the class Rotate; build one"),
-        (lambda: augment.Compose(lambda x, y, key: (x, y)), "an augmentation must be a Augmentation, not <function"),
+        (lambda: augment.Compose(lambda x, y, key: (x, y)), "an augmentation must be an Augmentation, not <function"),
     ],
 )
 def test_bad_arguments_are_refused(make, message):
@@ -355,3 +361,12 @@ def test_what_does_not_fit_the_images_is_refused():
         ShapeError, match="a window of 11 x 11 does not fit into images of 8 x 9 with a border of 1 and 1"
     ):
         augment.RandomCrop(11, padding=1)(x, key=KEY)
+
+
+def test_images_as_targets_go_where_their_images_go():
+    x = np.random.default_rng(0).random((3, 2, 8, 8)).astype(np.float32)
+    for augmentation in (augment.Shift(3, fill=-1.0), augment.Affine(20, scale=1.2, fill=(0.5, -1.0))):
+        x2, y2 = augmentation(x, x.copy(), key=Key(0, 0, 1))
+        np.testing.assert_array_equal(y2, x2)
+    with pytest.raises(ShapeError, match="expected integers as masks, or images like x"):
+        augment.Shift(3)(x, x[:, 0], key=Key(0, 0, 1))

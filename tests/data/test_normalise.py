@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from minicnn.data import ArrayDataset, Normaliser, SealedDataset, normalise, split
-from minicnn.errors import ShapeError
+from minicnn.data import ArrayDataset, Normaliser, SealedDataset, load, normalise, split
+from minicnn.errors import DTypeError, ShapeError
 
 
 @pytest.fixture
@@ -76,3 +76,20 @@ def test_another_number_of_channels_is_refused():
     normaliser = Normaliser.fit(np.zeros((4, 3, 2, 2)))
     with pytest.raises(ShapeError, match=r"\(4, 1, 2, 2\), expected \(N, 3, ...\)"):
         normaliser(np.zeros((4, 1, 2, 2)))
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load("digits")
+
+
+def test_what_was_normalised_twice_is_remembered_whole(digits):
+    twice = normalise(normalise(digits, "image"), "zca")
+    np.testing.assert_allclose(twice.normaliser(digits.train.x), twice.train.x, atol=1e-5)
+
+
+@pytest.mark.parametrize("method", ["channel", "image", "pca", "zca"])
+def test_whole_numbers_are_refused_instead_of_truncated(digits, method):
+    whole = (digits.train.x * 16).astype(np.uint8)
+    with pytest.raises(DTypeError, match="x / 255"):
+        normalise(digits, method).normaliser(whole)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from minicnn import data
 from minicnn.data import ArrayDataset, SealedDataset, find_overlap, normalise, split, warn_of_overlap
-from minicnn.errors import DataWarning
+from minicnn.errors import DataWarning, ShapeError
 
 
 def dataset(x, dtype=np.float32):
@@ -45,7 +45,7 @@ def test_types_may_differ(dtypes):
 
 
 def test_images_of_another_shape_are_others():
-    assert find_overlap(dataset(np.eye(4)), dataset(np.eye(3))).shape == (0, 2)
+    assert warn_of_overlap(dataset(np.eye(4)), dataset(np.eye(3))).shape == (0, 2)
 
 
 def test_memory_order_plays_no_part():
@@ -95,3 +95,10 @@ def test_ten_thousand_images_take_no_time_to_speak_of():
     begin = time.process_time()
     assert len(find_overlap(train, held_out)) == 0
     assert time.process_time() - begin < 1.0
+
+
+def test_pairs_are_taken_and_other_shapes_refused():
+    x = np.random.default_rng(0).random((5, 1, 8, 8))
+    assert len(find_overlap((x, np.arange(5)), (x[:2], np.arange(2)))) == 2
+    with pytest.raises(ShapeError, match="cannot be compared"):
+        find_overlap((x, np.arange(5)), (x.reshape(5, 64), np.arange(5)))

@@ -107,3 +107,9 @@ def test_asking_for_copies_in_the_training_set_opens_nothing(sealed):
     x = np.array([[9, 9.5], [4, 5]], dtype=np.float32)
     assert sealed.overlap(ArrayDataset(x, np.array([0, 1]))).tolist() == [[2, 1]]
     assert sealed.seal.openings == []
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
+def test_a_copy_in_another_process_stays_one(sealed, copied):
+    with pytest.raises(DataError, match="sent here from another process"):
+        copied(pickle.loads(pickle.dumps(sealed))).open("a look")

@@ -201,3 +201,10 @@ class TestInOrder:
             for y in (mixed, np.zeros(200, dtype=int), np.linspace(0, 1, 200), np.zeros((200, 3), dtype=int)):
                 split((np.zeros((200, 1), dtype=np.float32), y), shuffle=False)
             split((np.zeros((200, 1), dtype=np.float32), np.sort(mixed)))
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, None, 2**64])
+def test_a_seed_has_to_be_one(seed):
+    dataset = ArrayDataset(np.arange(20.0).reshape(10, 2), np.arange(10) % 2)
+    with pytest.raises(ArgumentError, match="seed must be a whole number"):
+        split(dataset, seed=seed, stratify=False)

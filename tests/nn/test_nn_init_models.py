@@ -194,8 +194,10 @@ def test_lsuv_stops_after_so_many_steps():
     model[0].bias.data = np.arange(5, dtype=np.float32) * 100  # their variance is no matter of the weights
     calls = []
     model[0].add_hook(lambda layer, x, y: calls.append(1))
-    reached = init.lsuv(model, normal(3, 40, 6, dtype=np.float32), most=3)
-    assert reached["0"] > 100
+    before = model[0].weight.data.copy()
+    with pytest.raises(ArgumentError, match="scaling its weights 3 times does not bring its outputs to variance 1"):
+        init.lsuv(model, normal(3, 40, 6, dtype=np.float32), init=None, most=3)
+    np.testing.assert_array_equal(model[0].weight.data, before)
     assert len(calls) == 1 + 3 + 1, "one to find the layers, one before each scaling, one to see the result"
 
 
@@ -248,3 +250,11 @@ def test_lsuv_refuses_what_it_cannot_scale(make, x, options, message):
 def test_lsuv_takes_inputs_as_the_model_does():
     with pytest.raises(DTypeError, match="x is float64 but the weights are float32"):
         init.lsuv(nn.Linear(6, 5), normal(0, 9, 6))
+
+
+def test_lsuv_says_which_layer_no_factor_helps_and_leaves_its_weights():
+    layer = nn.DropConnect(64, 64, 0.5, activation=nn.Tanh())
+    model = nn.Sequential(layer, nn.Linear(64, 10))
+    with pytest.raises(ArgumentError, match="does not bring its outputs to variance 1"):
+        nn.init.lsuv(model, np.random.default_rng(0).normal(size=(100, 64)).astype(np.float32))
+    assert abs(layer.weight.data).max() < 2

@@ -172,9 +172,13 @@ def test_pixels_are_classified_one_by_one():
         (
             lambda: predict_averaged(network(), X, augment=lambda x, y, key: (x[1:], y)),
             ShapeError,
-            "augment made 29 inputs of 30",
+            "returned images of shape .*, expected 30 of them",
         ),
-        (lambda: predict_averaged(network(), X, augment=lambda x, y, key: x), ArgumentError, r"must return \(x, y\)"),
+        (
+            lambda: predict_averaged(network(), X, augment=lambda x, y, key: x),
+            ShapeError,
+            r"must return images and targets, a pair \(x, y\)",
+        ),
         (
             lambda: predict_averaged(nn.Sequential(nn.Dropout(0.5), nn.Linear(6, 1)), X),
             ArgumentError,
@@ -186,3 +190,12 @@ def test_pixels_are_classified_one_by_one():
 def test_what_makes_no_sense_is_refused(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_layers_that_were_built_under_two_seeds_draw_apart():
+    layers = []
+    for seed in (0, 1):
+        mc.seed(seed)
+        layers.append(nn.StochasticDepth(nn.Linear(2, 2, init=nn.init.constant(1.0)), survival=0.5))
+    found = predict_averaged(nn.Sequential(*layers), np.ones((1, 2), dtype=np.float32), samples=200, softmax=False)
+    assert set(found.samples[:, 0, 0].round().astype(int)) == {1, 3, 9}  # both left out, one of them, neither

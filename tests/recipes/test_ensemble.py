@@ -203,7 +203,8 @@ class TestContributions:
         result = Ensemble(members[:1]).contributions((x, labels))
         assert math.isnan(result.without[0])
         assert result.first[0] == result.own[0] == result.ensemble
-        assert "nan" in str(result)
+        assert "nan" not in str(result)
+        assert str(result).splitlines()[2].split()[2:4] == ["-", "-"]
 
     def test_print_as_a_table(self, five):
         members, x, labels = five

@@ -106,17 +106,17 @@ class TestRules:
         result = search(start=start)
         assert {(one.architecture, one.mutation) for one in result.individuals[:6]} == {(start, "start")}
 
-    def test_a_training_that_bursts_is_worth_nothing(self):
-        def burst(architecture, seed):
+    def test_a_training_that_diverges_is_worth_nothing(self):
+        def diverging(architecture, seed):
             if architecture.cells[0] == POOL:
                 raise NonFiniteError("NaN in layer 0")
             return closeness(architecture, seed)
 
-        result = search(fitness=burst, evaluations=60)
-        burst_ones = [one for one in result.individuals if one.architecture.cells[0] == POOL]
-        assert burst_ones
-        assert {(one.fitness, one.error) for one in burst_ones} == {(0.0, "NaN in layer 0")}
-        assert f"{len(burst_ones)} of them burst" in str(result)
+        result = search(fitness=diverging, evaluations=60)
+        diverged = [one for one in result.individuals if one.architecture.cells[0] == POOL]
+        assert diverged
+        assert {(one.fitness, one.error) for one in diverged} == {(0.0, "NaN in layer 0")}
+        assert f"{len(diverged)} of them diverged" in str(result)
         assert not result.best.error
 
     @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ class TestRules:
             ({"fitness": 0.5}, "fitness must be a function"),
             ({"space": None}, "the search needs a space"),
             ({"start": Architecture.parse("conv7x8")}, "start is 'conv7x8', which does not lie in the space"),
-            ({"start": "conv3x8"}, "start must be a Architecture, not 'conv3x8'"),
+            ({"start": "conv3x8"}, "start must be an Architecture, not 'conv3x8'"),
             ({"fitness": lambda architecture, seed: float("nan")}, "is NaN"),
         ],
     )
@@ -227,7 +227,7 @@ class TestTraining:
             evolve(few, space=SPACE)
         with pytest.raises(ArgumentError, match="batch_size must be a whole number of at least 2"):
             evolve(few, batch_size=1)
-        with pytest.raises(ArgumentError, match="architecture must be a Architecture"):
+        with pytest.raises(ArgumentError, match="architecture must be an Architecture"):
             train_architecture("conv3x8", few, seed=0)
 
     def test_a_single_image_left_over_does_not_end_the_search(self):
@@ -282,3 +282,27 @@ class TestFolder:
         (tmp_path / "0002.json").write_text(json.dumps({"architecture": "conv3x8", "fitness": 1}))
         with pytest.raises(CheckpointError, match=r"0002\.json is of another architecture"):
             search(folder=tmp_path)
+
+
+def test_a_training_that_diverges_is_worse_than_any_other_whatever_fitness_means():
+    def negative_loss(architecture, seed):
+        if seed % 3 == 0:
+            raise NonFiniteError("diverged")
+        return -1.0 - len(architecture.cells)
+
+    result = evolve(space=SPACE, fitness=negative_loss, population=4, evaluations=16)
+    assert any(one.error for one in result.individuals)
+    assert not result.best.error
+    assert result.best.fitness < 0
+
+
+def test_a_folder_knows_one_nameless_fitness_from_another(tmp_path):
+    options = {"space": SPACE, "population": 2, "evaluations": 2, "folder": tmp_path}
+    evolve(fitness=lambda architecture, seed: float(len(architecture.cells)), **options)
+    with pytest.raises(CheckpointError, match="holds a search with fitness"):
+        evolve(fitness=lambda architecture, seed: -7.0, **options)
+
+
+def test_a_seed_has_to_be_one():
+    with pytest.raises(ArgumentError, match="seed must be a whole number"):
+        evolve(space=SPACE, fitness=lambda architecture, seed: 0.0, seed=-1)

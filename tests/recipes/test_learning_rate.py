@@ -65,8 +65,8 @@ def test_on_a_parabola_it_finds_the_scale_that_the_curvature_sets(curvature):
         Weight(), Quadratic(curvature), ANYTHING, optimizer=optim.SGD, smallest=1e-4, largest=1e4, batch_size=8
     )
     assert 0.02 / curvature < result.suggestion < 0.5 / curvature
-    assert result.rates[-1] > 2 / curvature, "it ended before it burst"
-    assert len(result.rates) < 100, "it went on although it had burst"
+    assert result.rates[-1] > 2 / curvature, "it ended before it diverged"
+    assert len(result.rates) < 100, "it went on although it had diverged"
 
 
 @pytest.mark.parametrize(("optimizer", "seed"), [(kind, seed) for kind in (momentum, optim.Adam) for seed in range(3)])
@@ -158,7 +158,7 @@ class TestRefusals:
             ({"largest": float("nan")}, "below largest"),
             ({"steps": 9}, "steps must be a whole number of at least 10, not 9"),
             ({"batch_size": 0}, "batch_size must be a whole number of at least 1"),
-            ({"optimizer": lambda parameters: "adam"}, r"what optimizer\(parameters\) returns must be a Optimizer"),
+            ({"optimizer": lambda parameters: "adam"}, r"what optimizer\(parameters\) returns must be an Optimizer"),
         ],
     )
     def test_arguments(self, digits, options, words):
@@ -177,8 +177,8 @@ class TestRefusals:
             learning_rate_range_test(network(), nn.CrossEntropyLoss(), sealed)
         assert sealed.seal.openings == []
 
-    def test_a_loss_that_bursts_at_once(self):
-        with pytest.raises(ArgumentError, match=r"burst within \d steps from the rate 1e\+03; begin lower"):
+    def test_a_loss_that_diverges_at_once(self):
+        with pytest.raises(ArgumentError, match=r"diverged within \d steps from the rate 1e\+03; begin lower"):
             learning_rate_range_test(
                 Weight(), Quadratic(1.0), ANYTHING, optimizer=optim.SGD, smallest=1e3, largest=1e30, steps=10
             )

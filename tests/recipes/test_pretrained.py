@@ -2,8 +2,6 @@
 
 import json
 import sys
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -149,25 +147,6 @@ def test_without_a_folder_it_warns_and_works(tmp_path, monkeypatch):
         UserWarning, match="cannot keep the pretrained network .* set the environment variable MINICNN_HOME"
     ):
         assert pretrained(NAME, verbose=False).card["images"] == 1257
-
-
-def test_two_who_write_at_once_do_not_meet(tmp_path):
-    both_are_writing = threading.Barrier(2, timeout=10)
-
-    def write(content):
-        def put(file):
-            file.write(content[:5])
-            both_are_writing.wait()
-            file.write(content[5:])
-
-        return lambda: MODULE._replace(tmp_path / "file", put)
-
-    contents = [b"one one one", b"two two two"]
-    with ThreadPoolExecutor(2) as pool:
-        for done in [pool.submit(write(content)) for content in contents]:
-            done.result()
-    assert (tmp_path / "file").read_bytes() in contents
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_unknown_names_list_those_there_are():

@@ -194,15 +194,15 @@ class TestDesign:
         with pytest.raises(CheckpointError, match=r"holds a search with alpha = 0\.01, not 0\.1"):
             design(seed=3, fitness=counted, folder=tmp_path, alpha=0.1)
 
-    def test_a_training_that_bursts_is_worth_nothing(self):
-        def burst(architecture, seed):
+    def test_a_training_that_diverges_is_worth_nothing(self):
+        def diverging(architecture, seed):
             if POOL in architecture.cells:
                 raise NonFiniteError("NaN in layer 0")
             return 0.5
 
-        result = design(fitness=burst)
+        result = design(fitness=diverging)
         assert {episode.accuracy for episode in result.episodes if POOL in episode.architecture.cells} == {0.0}
-        assert any("burst" in line for line in result.table().splitlines())
+        assert any("diverged" in line for line in result.table().splitlines())
 
     def test_means_and_figure_say_what_the_episodes_say(self):
         result = design(episodes=40, schedule={1.0: 3, 0.5: 1})

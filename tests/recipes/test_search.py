@@ -402,3 +402,9 @@ class TestRefusals:
             warnings.simplefilter("error")
             splits.test.open("why not")
             random_search(make, SPACE, splits, trials=1)
+
+
+def test_settings_for_fit_are_told_apart_from_those_for_make(few):
+    result = grid_search(make, {"lr": [0.01], "batch_size": [16, 32]}, few, epochs=1)
+    assert result.best.make_settings == {"lr": 0.01}
+    assert result.best.fit_settings == {"batch_size": result.best.settings["batch_size"]}

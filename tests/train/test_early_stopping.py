@@ -97,7 +97,7 @@ class TestStopping:
         trainer, weights, stopping = scripted(new_trainer(), SCORES), Weights(), EarlyStopping("score", patience=3)
         fit(trainer, few, weights, stopping)
         assert trainer.epoch == 7
-        assert trainer.stop_reason == "early stopping: score has not improved for 3 epochs; the best is 0.6, in epoch 4"
+        assert trainer.stop_reason == "score has not improved for 3 epochs; the best is 0.6, in epoch 4"
         assert (stopping.best, stopping.best_epoch, stopping.wait) == (0.6, 4, 3)
         assert state_of_model(trainer) == weights.after[4] != weights.after[7]
         assert any("running_mean" in name for name in weights.after[4])
@@ -153,7 +153,7 @@ class TestStopping:
     def test_a_measure_that_stays_nan_stops_it_and_leaves_the_weights(self, new_trainer, few):
         trainer, weights = scripted(new_trainer(), [math.nan] * 20), Weights()
         fit(trainer, few, weights, EarlyStopping("score", patience=2))
-        assert trainer.stop_reason == "early stopping: score has not improved for 2 epochs; there was no finite value"
+        assert trainer.stop_reason == "score has not improved for 2 epochs; there was no finite value"
         assert state_of_model(trainer) == weights.after[2]
 
     def test_a_second_fit_begins_anew(self, new_trainer, few):

@@ -11,7 +11,7 @@ import minicnn as mc
 from minicnn import nn, optim
 from minicnn.backend import to_host, use_backend
 from minicnn.errors import ArgumentError
-from minicnn.train import Callback, MovingAverage
+from minicnn.train import Callback, EarlyStopping, MovingAverage
 
 
 class Weights(Callback):
@@ -276,3 +276,11 @@ class TestRefused:
         average.load_state_dict({"updates": 3, "average/1.weight": np.zeros((10, 64)), "average/2.bias": np.zeros(4)})
         with pytest.raises(ArgumentError, match=r"'1\.bias' is missing there and \(10,\) in this one"):
             fit(mc.Trainer(model), few, average)
+
+
+def test_two_callbacks_that_would_both_set_the_weights_are_refused(new_trainer, few):
+    both = [EarlyStopping("loss"), MovingAverage()]
+    for callbacks in (both, both[::-1]):
+        with pytest.raises(ArgumentError, match="both want to set the weights"):
+            new_trainer().fit(few, callbacks=callbacks)
+    new_trainer().fit(few, callbacks=[EarlyStopping("loss"), MovingAverage(apply_at_end=False)])

@@ -12,7 +12,7 @@ from minicnn.data.augment.compose import Compose
 from minicnn.data.augment.crop import RandomCrop
 from minicnn.data.augment.cutout import Cutout
 from minicnn.data.augment.elastic import Elastic
-from minicnn.data.augment.figure import figure
+from minicnn.data.augment.figure import plot_augmentation
 from minicnn.data.augment.geometric import (
     Affine,
     Geometric,
@@ -47,5 +47,5 @@ __all__ = [
     "Shear",
     "Shift",
     "VerticalFlip",
-    "figure",
+    "plot_augmentation",
 ]

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.backend import Key
-from minicnn.data.augment.ranges import share
-from minicnn.errors import ArgumentError, DTypeError, ShapeError
+from minicnn.backend import CounterRng, Key
+from minicnn.errors import ArgumentError, DTypeError, ShapeError, expect_kind
+from minicnn.errors import probability as probability_of
 from minicnn.ops import random_keys, random_uniform
 
 Batch = tuple[np.ndarray, np.ndarray | None]
@@ -38,7 +38,7 @@ class Augmentation:
     probability: float = 1.0
 
     def __init__(self, *, probability: float = 1.0) -> None:
-        self.probability = share("probability", probability)
+        self.probability = probability_of("probability", probability)
 
     def __call__(self, x: np.ndarray, y: np.ndarray | None = None, *, key: Key) -> Batch:
         """Return images and targets, changed.
@@ -56,12 +56,12 @@ class Augmentation:
         check_batch(self, x, y)
         if not (isinstance(key, tuple) and len(key) == 3):
             raise ArgumentError(f"{self!r}: key must be a Key(seed, stream, step), not {key!r}")
-        result = self.on_batch(x, y, Key(*key))
+        result = self.on_batch(x, y, CounterRng(*key).next_key())
         check_result(self, x, result)
         return result
 
     def apply(self, x: np.ndarray, y: np.ndarray | None, key: Key) -> Batch:
-        """Return images, all of them changed, and their targets. Without any `probability` to think of."""
+        """Return images, all of them changed, and their targets. The caller has dealt with `probability`."""
         raise NotImplementedError(f"{type(self).__name__} needs a method apply(self, x, y, key)")
 
     def on_batch(self, x: np.ndarray, y: np.ndarray | None, key: Key) -> Batch:
@@ -87,11 +87,22 @@ class Augmentation:
         words = []
         for name, p in list(inspect.signature(type(self)).parameters.items()):
             value = getattr(self, name, p.default)
+            if value is p.empty:
+                continue  # a class of somebody's own may keep it elsewhere
             if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD:
                 words.append(repr(value))
             elif value != p.default:
                 words.append(f"{name}={value!r}")
         return f"{type(self).__name__}({', '.join(words)})"
+
+
+def checked_augment(augment: Any) -> Any:
+    """Return an augmentation, or a function (x, y, key=...) -> x, y. Raises `ArgumentError` for anything else."""
+    if isinstance(augment, type):
+        return expect_kind(Augmentation, augment, "augment")
+    if not callable(augment):
+        raise ArgumentError(f"augment must be a function (x, y, key=...) -> x, y, not {augment!r}")
+    return augment
 
 
 def check_batch(who: object, x: Any, y: Any) -> None:
@@ -125,8 +136,9 @@ def check_result(who: object, x: np.ndarray, result: Any) -> None:
         hint = "; is a return missing?" if result is None else ""
         raise ShapeError(f"{who!r} must return images and targets, a pair (x, y), not {type(result).__name__}{hint}")
     shape, dtype = getattr(result[0], "shape", None), getattr(result[0], "dtype", None)
-    if shape is None or len(shape) != 4 or shape[:1] != x.shape[:1]:
-        raise ShapeError(f"{who!r} returned images of shape {shape}, expected {len(x)} of them: (N, C, H, W)")
+    if shape is None or len(shape) != x.ndim or shape[:1] != x.shape[:1]:
+        expected = "(N, C, H, W)" if x.ndim == 4 else f"{x.ndim} axes"
+        raise ShapeError(f"{who!r} returned images of shape {shape}, expected {len(x)} of them: {expected}")
     if dtype != x.dtype:
         raise DTypeError(f"{who!r} returned images as {dtype}, expected {x.dtype} as it was given: .astype(x.dtype)")
 

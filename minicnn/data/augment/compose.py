@@ -1,5 +1,6 @@
 """Several augmentations, one after the other."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from minicnn.ops import random_keys
 
 
 class Compose(Augmentation):
-    """Apply augmentations in order; each draws under a key of its own.
+    """Apply augmentations in order, given one by one or as a list; each draws under a key of its own.
 
     Neighbours that a matrix describes (flips, shifts, rotations, scales, shears) and that fill alike are multiplied
     into one: pixels are interpolated once, and what leaves the image and comes back is not lost on the way. So the
@@ -21,8 +22,10 @@ class Compose(Augmentation):
     Raises `ArgumentError` if one is no augmentation.
     """
 
-    def __init__(self, *augmentations: Augmentation) -> None:
+    def __init__(self, *augmentations: Augmentation | Sequence[Augmentation]) -> None:
         super().__init__()
+        if len(augmentations) == 1 and isinstance(augmentations[0], list | tuple):
+            augmentations = tuple(augmentations[0])
         self.augmentations = tuple(expect_kind(Augmentation, each, "an augmentation") for each in augmentations)
 
     def on_batch(self, x: np.ndarray, y: np.ndarray | None, key: Key) -> Batch:

@@ -15,7 +15,7 @@ class Cutout(Augmentation):
     """Fill a rectangle in each image, whose centre is anywhere in it; what sticks out at the border is cut off.
 
     DeVries and Taylor, "Improved regularization of convolutional neural networks with Cutout", 2017, section 3. There
-    as here, the default of 0 is the mean of normalised data. Targets, masks too, stay as they are.
+    as here, the default of 0 is the mean of normalised data. Targets, masks included, are left unchanged.
 
     size : a number of pixels, or (height, width)
     fill : a number, or one a channel

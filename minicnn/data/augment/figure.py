@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 MASK_COLOUR = "#D55E00"
 
 
-def figure(
+def plot_augmentation(
     augmentation: Augmentation,
     x: np.ndarray,
     y: np.ndarray | None = None,

@@ -47,7 +47,7 @@ class Geometric(Augmentation):
         raise NotImplementedError(f"{type(self).__name__} needs a method matrices(self, count, size, key)")
 
     def on_batch(self, x: np.ndarray, y: np.ndarray | None, key: Key) -> Batch:
-        """Who is not chosen gets the matrix that changes nothing, and keeps its bits."""
+        """Images that are not chosen get the identity matrix, and keeps its bits."""
         return warp_by([self], [key], x, y)
 
     def chosen_matrices(self, count: int, size: tuple[int, int], key: Key) -> np.ndarray:

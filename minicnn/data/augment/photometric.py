@@ -1,4 +1,4 @@
-"""Light, contrast, noise and focus. Targets, masks too, stay as they are.
+"""Light, contrast, noise and focus. Targets, masks included, are left unchanged.
 
 Nothing here asks what is black and what white, and nothing is cut off there, so all of it works on normalised data;
 amounts are in the units of x.

@@ -14,13 +14,6 @@ Range = float | tuple[float, float]
 Fill = str | float | tuple[float, ...]
 
 
-def share(name: str, value: Any) -> float:
-    """Return a number from 0 to 1. Raises `ArgumentError` for anything else."""
-    if not _is_number(value) or not 0 <= value <= 1:
-        raise ArgumentError(f"{name} must lie in [0, 1], not {value!r}")
-    return value
-
-
 def at_least(name: str, value: Any, least: float = 0.0, *, above: bool = False) -> float:
     """Return a finite number of at least `least`, or above it. Raises `ArgumentError` for anything else."""
     if not _is_number(value) or not math.isfinite(value) or value < least or (above and value == least):
@@ -66,10 +59,11 @@ def whole_pixels(name: str, value: Any, *, least: int = 0) -> tuple[int, int]:
 
 def check_fill(fill: Any) -> Any:
     """Return "edge", a number, or a tuple of one number a channel. Raises `ArgumentError` for anything else."""
-    if (isinstance(fill, str) and fill == "edge") or (_is_number(fill) and math.isfinite(fill)):
+    if (isinstance(fill, str) and fill == "edge") or _is_finite(fill):
         return fill
-    if isinstance(fill, tuple | list | np.ndarray) and len(fill) and all(map(_is_number, fill)):
-        return tuple(map(float, fill))
+    several = np.ravel(fill) if isinstance(fill, tuple | list | np.ndarray) else ()
+    if len(several) and all(map(_is_finite, several)):
+        return tuple(map(float, several))
     raise ArgumentError(f"fill must be 'edge', a number, or one number a channel, not {fill!r}")
 
 
@@ -115,3 +109,7 @@ def many_normal(key: Key, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, numbers.Real) and not isinstance(value, bool | np.bool_)
+
+
+def _is_finite(value: Any) -> bool:
+    return _is_number(value) and math.isfinite(value)

@@ -5,6 +5,7 @@ import numpy as np
 from minicnn import ops
 from minicnn.data.augment.base import Batch, is_mask
 from minicnn.data.augment.ranges import Fill, fill_values
+from minicnn.errors import ShapeError
 
 
 def affine_coordinates(matrices: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -24,10 +25,15 @@ def affine_coordinates(matrices: np.ndarray, size: tuple[int, int]) -> np.ndarra
 def warped(who: object, x: np.ndarray, y: np.ndarray | None, coordinates: np.ndarray, fill: Fill) -> Batch:
     """Return images (bilinear) and masks (nearest pixel) at the coordinates; other targets stay as they are.
 
-    What a number fills in images is class 0, the background, in masks.
+    What a number fills in images is class 0, the background, in masks. Targets that are images themselves, floating
+    point and shaped like x (as an autoencoder's are), are treated as x is.
     """
     values = fill_values(who, fill, x)
     images = ops.warp(x, coordinates, fill=values)
+    if y is not None and y.dtype.kind == "f" and is_mask(y):
+        if y.shape != x.shape:
+            raise ShapeError(f"{who!r}: y is {y.dtype} {y.shape}, expected integers as masks, or images like x")
+        return images, ops.warp(y, coordinates, fill=None if values is None else values.astype(y.dtype))
     return images, nearest_mask(y, coordinates, values)
 
 

@@ -108,7 +108,8 @@ def lsuv(
     Raises
     ------
     ArgumentError
-        If a layer's outputs do not vary or are not finite, there is no layer to scale, or an argument makes no sense.
+        If a layer's outputs do not vary, are not finite or do not come to variance 1; it then has the weights it began
+        with. If there is no layer to scale, or an argument makes no sense.
     """
     most = whole_number("most", most)
     if not tolerance > 0:
@@ -132,6 +133,8 @@ def lsuv(
 
 def _scale(model: "Layer", x: Array, layer: "Layer", tolerance: float, most: int) -> float:
     """Scale one layer's weights, and return the variance of its outputs."""
+    weight = _weight(layer)
+    began_with = weight.data
     for left in range(most, -1, -1):
         variance = _variances(model, x)[layer]
         if not 0 < variance < math.inf:
@@ -139,11 +142,16 @@ def _scale(model: "Layer", x: Array, layer: "Layer", tolerance: float, most: int
                 f"{layer!r}: its outputs on x have variance {variance}, which no factor makes 1; is x all alike, or is "
                 "every unit before it dead?"
             )
-        if abs(variance - 1) < tolerance or left == 0:
+        if abs(variance - 1) < tolerance:
+            return variance
+        if left == 0:
             break
-        weight = _weight(layer)
         weight.data = weight.data / weight.data.dtype.type(math.sqrt(variance))
-    return variance
+    weight.data = began_with
+    raise ArgumentError(
+        f"{layer!r}: scaling its weights {most} times does not bring its outputs to variance 1 (it is {variance:.3g}); "
+        "an activation belongs behind the layer, not into it; or allow more"
+    )
 
 
 def _variances(model: "Layer", x: Array) -> dict["Layer", float]:

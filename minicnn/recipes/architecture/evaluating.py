@@ -40,7 +40,7 @@ def train_architecture(
     Raises
     ------
     NonFiniteError
-        If the training bursts.
+        If the training diverges.
     """
     expect_kind(Architecture, architecture, "architecture")
     return ValidationAccuracy(*parts_of(data), classes_of(data), epochs, batch_size, lr).fit(architecture, seed)
@@ -61,7 +61,7 @@ class ValidationAccuracy:
     lr: float
 
     def __call__(self, architecture: Architecture, seed: int) -> float:
-        """Return the accuracy, from 0 to 1. Raises `NonFiniteError` if the training bursts."""
+        """Return the accuracy, from 0 to 1. Raises `NonFiniteError` if the training diverges."""
         return self.fit(architecture, seed).history["val_accuracy"][-1]
 
     def fit(self, architecture: Architecture, seed: int) -> Trainer:
@@ -99,13 +99,13 @@ class Individual:
     architecture : Architecture
         What was built.
     fitness : float
-        Its validation accuracy, or what the search was given as fitness; 0 if the training burst.
+        Its validation accuracy, or what the search was given as fitness; 0 if the training diverged.
     seed : int
         Of its training.
     seconds : float
         What that took.
     error : str
-        Why the training burst; else empty.
+        Why the training diverged; else empty.
     parameters, multiply_adds : int
         Its size, and what one forward pass for one image costs.
     parent : int or None
@@ -132,6 +132,11 @@ class Individual:
     removed: int | None = None
 
 
+def badness(one: Individual) -> tuple[bool, float]:
+    """Return what to sort by, the best first: those that diverged last, whatever a fitness of 0 is worth."""
+    return bool(one.error), -one.fitness
+
+
 class Evaluator:
     """Evaluates architectures by number, and remembers each in a file of its own.
 
@@ -149,12 +154,11 @@ class Evaluator:
         jobs: int,
         plan: dict[str, Any],
     ) -> None:
-        self.fitness, self.space, self.seed = fitness, space, seed
+        self.fitness, self.space, self.seed = fitness, space, backend.CounterRng(seed).seed
         self.jobs = whole_number("jobs", jobs)
-        named = repr(fitness) if isinstance(fitness, ValidationAccuracy) else getattr(fitness, "__name__", "given")
         self.folder = None if folder is None else prepare_folder(folder)
         if self.folder is not None:
-            _check_plan(self.folder, {**plan, "seed": seed, "space": repr(space), "fitness": named})
+            _check_plan(self.folder, {**plan, "seed": seed, "space": repr(space), "fitness": _name(fitness)})
 
     def __call__(self, candidates: Sequence[tuple[int, Architecture]]) -> list[Individual]:
         """Return the individuals with these numbers and architectures, in order; what is remembered is not trained."""
@@ -196,6 +200,15 @@ class Evaluator:
         return outcome
 
 
+def _name(fitness: Fitness) -> str:
+    """Return what a folder knows a fitness by: for a function its name and a check sum of its code."""
+    if isinstance(fitness, ValidationAccuracy):
+        return repr(fitness)
+    code = getattr(fitness, "__code__", None)
+    sign = "" if code is None else f", {zlib.crc32(code.co_code + repr(code.co_consts).encode()):08x}"
+    return f"{getattr(fitness, '__qualname__', type(fitness).__name__)}{sign}"
+
+
 def make_fitness(
     data: Any, space: SearchSpace | None, fitness: Fitness | None, *, epochs: int, batch_size: int, lr: float
 ) -> tuple[SearchSpace, Fitness]:
@@ -229,8 +242,8 @@ def _measure(fitness: Fitness, architecture: Architecture, seed: int) -> dict[st
     begun, value, error = time.perf_counter(), 0.0, ""
     try:
         value = float(fitness(architecture, seed))
-    except NonFiniteError as burst:
-        error = str(burst)
+    except NonFiniteError as divergence:
+        error = str(divergence)
     if value != value:
         raise ArgumentError(f"the fitness of '{architecture}' is NaN; a fitness must be a number that can be compared")
     return {"fitness": value, "seconds": time.perf_counter() - begun, "error": error}
@@ -239,10 +252,14 @@ def _measure(fitness: Fitness, architecture: Architecture, seed: int) -> dict[st
 def _measure_elsewhere(
     fitness: Fitness, architecture: Architecture, seed: int, threads: int, chosen: str
 ) -> dict[str, Any]:
-    """Measure in a process of its own: with its share of the threads, on the backend that was chosen here."""
+    """Measure with a share of the threads, on the backend that was chosen where the search runs."""
+    before = backend.get_num_threads()
     backend.set_num_threads(threads)
-    with backend.use_backend(chosen):
-        return _measure(fitness, architecture, seed)
+    try:
+        with backend.use_backend(chosen):
+            return _measure(fitness, architecture, seed)
+    finally:
+        backend.set_num_threads(before)  # the process may be the caller's own
 
 
 def _check_plan(folder: Path, plan: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from minicnn.errors import ArgumentError, expect_kind, whole_number
 from minicnn.recipes.architecture.dice import CHILD, START, Dice
-from minicnn.recipes.architecture.evaluating import Evaluator, Fitness, Individual, make_fitness
+from minicnn.recipes.architecture.evaluating import Evaluator, Fitness, Individual, badness, make_fitness
 from minicnn.recipes.architecture.genome import Architecture
 from minicnn.recipes.architecture.mutation import mutate
 from minicnn.recipes.architecture.result import EvolutionResult
@@ -122,7 +122,7 @@ def _birth(
 ) -> dict[str, Any]:
     """Hold a tournament, remove the loser from the living, and return a child of the winner and where it came from."""
     contestants = dice.sample(living, tournament)
-    ranked = sorted(contestants, key=lambda number: -everyone[number].fitness)  # equal ones stay in the order drawn
+    ranked = sorted(contestants, key=lambda number: badness(everyone[number]))  # equal ones stay in the order drawn
     winner, loser = ranked[0], ranked[-1]
     living.remove(loser)
     mutation, child = mutate(everyone[winner].architecture, space, dice)

@@ -154,8 +154,8 @@ def design_by_q_learning(
 
     What differs from the paper: convolutions may have a stride, batch norm and a shortcut, pooling is 2 x 2 alone, and
     there are no fully connected layers but the last; networks are shorter and trained for a few epochs; `episodes` is
-    far below the paper's 2,700, and the schedule is shortened in proportion; a training that bursts counts 0 and is not
-    tried again with a smaller learning rate.
+    far below the paper's 2,700, and the schedule is shortened in proportion; a training that diverges counts 0 and is
+    not tried again with a smaller learning rate.
 
     Parameters
     ----------

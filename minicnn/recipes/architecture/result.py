@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from minicnn.recipes.architecture.evaluating import Individual
+from minicnn.recipes.architecture.evaluating import Individual, badness
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,8 +34,8 @@ class EvolutionResult:
 
     @property
     def best(self) -> Individual:
-        """The individual of the highest fitness; the first of equal ones."""
-        return max(self.individuals, key=lambda individual: individual.fitness)
+        """The individual of the highest fitness; the first of equal ones. One whose training diverged is below all."""
+        return min(self.individuals, key=badness)
 
     @property
     def fitness(self) -> np.ndarray:
@@ -66,7 +66,7 @@ class EvolutionResult:
 
     def table(self, most: int | None = None) -> str:
         """Return the individuals as text, the best first; `most` of them, or all."""
-        return table_of(sorted(self.individuals, key=lambda one: (-one.fitness, one.number))[:most])
+        return table_of(sorted(self.individuals, key=lambda one: (*badness(one), one.number))[:most])
 
     def to_csv(self) -> str:
         """Return all individuals as comma-separated text, in the order of their evaluation."""
@@ -101,8 +101,10 @@ class EvolutionResult:
         return figure
 
     def __str__(self) -> str:
-        burst = sum(bool(one.error) for one in self.individuals)
-        head = f"{self.kind}: {len(self.individuals)} architectures" + (f", {burst} of them burst" if burst else "")
+        diverged = sum(bool(one.error) for one in self.individuals)
+        head = f"{self.kind}: {len(self.individuals)} architectures" + (
+            f", {diverged} of them diverged" if diverged else ""
+        )
         return f"{head}; the best:\n{self.table(10)}"
 
     __repr__ = __str__
@@ -113,5 +115,7 @@ def table_of(individuals: Sequence[Individual]) -> str:
     lines = [f"{'':>4}  {'fitness':>7}  {'parameters':>10}  {'multiply-adds':>13}  {'seconds':>7}  architecture"]
     for one in individuals:
         cost = f"{one.parameters:>10,}  {one.multiply_adds:>13,}  {one.seconds:>7.2f}"
-        lines.append(f"{one.number:>4}  {one.fitness:>7.3f}  {cost}  {one.architecture}{' (burst)' * bool(one.error)}")
+        lines.append(
+            f"{one.number:>4}  {one.fitness:>7.3f}  {cost}  {one.architecture}{' (diverged)' * bool(one.error)}"
+        )
     return "\n".join(lines)

@@ -19,11 +19,8 @@ from minicnn.backend import get_num_threads, seeded, set_num_threads, use_backen
 from minicnn.data.seal import noted_openings
 from minicnn.errors import ArgumentError, MinicnnError, NonFiniteError, expect_kind, listed
 from minicnn.recipes.search.space import Settings
-from minicnn.recipes.search.trial import Trial
+from minicnn.recipes.search.trial import FIT_NAMES, Trial
 from minicnn.train import Callback, Trainer
-
-FIT_NAMES = ("epochs", "batch_size")
-"""Settings of these names go to `fit`, all others to `make`."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +119,7 @@ def run_trial(study: Study, task: Task) -> Trial:
 
     Whatever goes wrong in it is written into the trial, except for an unknown monitor, which is raised.
     """
-    if os.getpid() != study.home and get_num_threads() != study.threads:  # a process that works for the search alone
+    if os.getpid() != study.home:  # a process that works for the search alone
         from threadpoolctl import threadpool_limits
 
         set_num_threads(study.threads)
@@ -152,13 +149,12 @@ def run_trial(study: Study, task: Task) -> Trial:
 
 def _train(study: Study, task: Task, repeat: int) -> dict[str, float]:
     """Train once; return the measures of the epoch that counts."""
-    settings = task.trial.settings
     with seeded(task.trial.seeds[repeat]):
-        trainer = study.make(**{name: value for name, value in settings.items() if name not in FIT_NAMES})
+        trainer = study.make(**task.trial.make_settings)
         expect_kind(Trainer, trainer, "what make returns")
         _check_monitor(study.monitor, trainer)
         options: Settings = {"epochs": task.epochs, "batch_size": study.batch_size}
-        options |= {name: value for name, value in settings.items() if name in FIT_NAMES}
+        options |= task.trial.fit_settings
         if task.folder is not None:
             options |= {"out": f"{task.folder}-{repeat}", "resume": True}
         rows = trainer.fit(

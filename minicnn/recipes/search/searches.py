@@ -49,7 +49,7 @@ def random_search(
         result = random_search(make, space, digits, trials=20, epochs=5, folder="runs/search", jobs=2)
         print(result)
         mc.seed(result.best.seed)                   # trains the best one again, for longer
-        trainer = make(**result.best.settings)
+        trainer = make(**result.best.make_settings)
 
     Every trial is `make(**settings)` and `fit` under a seed of its own. Its settings and its seed depend on `seed`, the
     settings' names and the number of the trial alone; so the first 20 of 50 trials are those of a search of 20.
@@ -187,8 +187,8 @@ def successive_halving(
 
     The other parameters and the errors are those of `random_search`; "epochs" cannot be a setting here, and a search in
     a folder cannot have more trials later. The folder keeps a checkpoint of each training; workers on other machines
-    have to see it under the same path. Callbacks begin anew in each rung. `trial.rungs` holds the scores at the rungs
-    that a trial reached, and the best trial is the best of the last rung.
+    have to see it under the same path. Callbacks that keep a state go on with it from rung to rung. `trial.rungs` holds
+    the scores at the rungs that a trial reached, and the best trial is the best of the last rung.
     """
     search = Search.of(make, space, data, monitor, mode, at, epochs, batch_size, repeats, seed, callbacks, threads)
     count = whole_number("trials", trials)

@@ -7,6 +7,9 @@ from typing import Any
 
 from minicnn.recipes.search.space import Settings, readable
 
+FIT_NAMES = ("epochs", "batch_size")
+"""Settings of these names go to `fit`, all others to `make`."""
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -52,8 +55,18 @@ class Trial:
 
     @property
     def seed(self) -> int:
-        """The seed of its (first) training: `mc.seed(trial.seed)`, then `make(**settings)`, repeats it."""
+        """The seed of its (first) training: `mc.seed(trial.seed)`, then `make(**make_settings)`, repeats it."""
         return self.seeds[0]
+
+    @property
+    def make_settings(self) -> Settings:
+        """The settings that go to `make`."""
+        return {name: value for name, value in self.settings.items() if name not in FIT_NAMES}
+
+    @property
+    def fit_settings(self) -> Settings:
+        """The settings that go to `Trainer.fit`: "epochs" and "batch_size", if they are among them."""
+        return {name: value for name, value in self.settings.items() if name in FIT_NAMES}
 
     @property
     def failed(self) -> bool:
