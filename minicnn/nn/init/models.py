@@ -96,7 +96,7 @@ def lsuv(
     init : initialiser or None
         How the weights start before; None keeps those that there are.
     tolerance, most : float, int
-        When a layer is left: its variance is this close to 1, or it was scaled so often.
+        How close to 1 is close enough, and how often a layer is scaled at most.
     rng : CounterRng, optional
         For `init`.
 
