@@ -10,11 +10,17 @@ from minicnn.errors import ShapeError
 from minicnn.metrics import confusion_matrix
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
 def plot_confusion_matrix(
-    y_true: Any, y_pred: Any, *, classes: Sequence[str] | None = None, normalize: bool = False
+    y_true: Any,
+    y_pred: Any,
+    *,
+    classes: Sequence[str] | None = None,
+    normalize: bool = False,
+    axes: "Axes | None" = None,
 ) -> "Figure":
     """Draw how often each class (row) was taken for each other (column); the title names the commonest mistake.
 
@@ -27,6 +33,8 @@ def plot_confusion_matrix(
     normalize : bool
         Write percentages of each row instead of counts. Colours are always shares of the row, so that rare classes are
         seen as well as common ones.
+    axes : matplotlib Axes, optional
+        Draw there, and return the figure that they belong to, instead of a new one.
 
     Raises
     ------
@@ -42,10 +50,9 @@ def plot_confusion_matrix(
     counts = confusion_matrix(y_true, y_pred, labels=labels)
     shares = confusion_matrix(y_true, y_pred, labels=labels, normalize="true")
     side = max(3.6, 1.2 + 0.5 * len(names))
-    figure = new_figure(side + 0.8, side)
-    axes = figure.subplots()
+    axes = new_figure(side + 0.8, side).subplots() if axes is None else axes
     picture = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    figure.colorbar(picture, ax=axes, label="share of the row (recall on the diagonal)", shrink=0.8)
+    axes.figure.colorbar(picture, ax=axes, label="share of the row (recall on the diagonal)", shrink=0.8)
     for i, j in np.ndindex(counts.shape):
         if counts[i, j]:
             text = f"{100 * shares[i, j]:.0f}" if normalize else f"{counts[i, j]}"
@@ -57,7 +64,7 @@ def plot_confusion_matrix(
     axes.set_xlabel("predicted class" + (" (% of the row)" if normalize else " (number of examples)"))
     axes.set_ylabel("true class")
     axes.set_title(_title(counts, names), fontsize=10)
-    return figure
+    return axes.figure.figure  # the whole, if the axes lie in a part of it
 
 
 def _title(counts: np.ndarray, names: Sequence[str]) -> str:

@@ -10,10 +10,11 @@ from minicnn.errors import ArgumentError
 from minicnn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
-def plot_roc(y_true: Any, y_score: Any, *, threshold: float | None = None) -> "Figure":
+def plot_roc(y_true: Any, y_score: Any, *, threshold: float | None = None, axes: "Axes | None" = None) -> "Figure":
     """Draw recall against the false-alarm rate, with the area under the curve.
 
     Parameters
@@ -24,14 +25,15 @@ def plot_roc(y_true: Any, y_score: Any, *, threshold: float | None = None) -> "F
         Scores of label 1; of several models, by name, to compare them.
     threshold : float, optional
         Mark where scores of at least this are called positive.
+    axes : matplotlib Axes, optional
+        Draw there, and return the figure that they belong to, instead of a new one.
 
     Raises
     ------
     ShapeError, DataError, ArgumentError
-        If labels and scores do not fit together, or a model's scores are all on one side of the threshold's curve.
+        If labels and scores do not fit together, or there are no scores.
     """
-    figure = new_figure(5, 4.8)
-    axes = figure.subplots()
+    axes = new_figure(5, 4.8).subplots() if axes is None else axes
     for number, (name, scores) in enumerate(_by_name(y_score).items()):
         fpr, tpr, _ = roc_curve(y_true, scores)
         style = shown_as(number)
@@ -45,13 +47,14 @@ def plot_roc(y_true: Any, y_score: Any, *, threshold: float | None = None) -> "F
     axes.set_xlabel("false-alarm rate: negatives called positive (share)")
     axes.set_ylabel("recall: positives found (share)")
     axes.set_title("ROC: nearer to the upper left corner is better", fontsize=10)
-    return _finish(figure, "lower right")
+    return _finish(axes, "lower right")
 
 
-def plot_precision_recall(y_true: Any, y_score: Any, *, threshold: float | None = None) -> "Figure":
+def plot_precision_recall(
+    y_true: Any, y_score: Any, *, threshold: float | None = None, axes: "Axes | None" = None
+) -> "Figure":
     """Draw precision against recall, with the average precision; arguments and errors are `plot_roc`'s."""
-    figure = new_figure(5, 4.8)
-    axes = figure.subplots()
+    axes = new_figure(5, 4.8).subplots() if axes is None else axes
     for number, (name, scores) in enumerate(_by_name(y_score).items()):
         precision, recall, thresholds = precision_recall_curve(y_true, scores)
         style = shown_as(number)
@@ -66,7 +69,7 @@ def plot_precision_recall(y_true: Any, y_score: Any, *, threshold: float | None 
     axes.set_xlabel("recall: positives found (share)")
     axes.set_ylabel("precision: of those called positive, the share that is")
     axes.set_title("Nearer to the upper right corner is better", fontsize=10)
-    return _finish(figure, "lower left")
+    return _finish(axes, "lower left")
 
 
 def _by_name(y_score: Any) -> dict[str, np.ndarray]:
@@ -78,11 +81,10 @@ def _by_name(y_score: Any) -> dict[str, np.ndarray]:
     return {"": np.asarray(y_score)}
 
 
-def _finish(figure: "Figure", where: Literal["lower left", "lower right"]) -> "Figure":
-    axes = figure.axes[0]
+def _finish(axes: "Axes", where: Literal["lower left", "lower right"]) -> "Figure":
     axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(-0.02, 1.02)
     axes.set_aspect("equal")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8, loc=where)
-    return figure
+    return axes.figure.figure  # the whole, if the axes lie in a part of it

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from minicnn import metrics, nn
 from minicnn.analyse import (
@@ -62,6 +63,23 @@ def test_a_threshold_above_all_scores_is_the_curves_end():
     assert (axes.lines[1].get_xdata()[0], axes.lines[1].get_ydata()[0]) == (0, 0)
     axes = plot_precision_recall(LABELS, SCORES, threshold=2.0).axes[0]
     assert axes.lines[1].get_xdata()[0] == 0
+
+
+PLOTS = {
+    "confusion matrix": lambda axes: plot_confusion_matrix(Y, READ, axes=axes),
+    "ROC": lambda axes: plot_roc(LABELS, SCORES, axes=axes),
+    "precision-recall": lambda axes: plot_precision_recall(LABELS, SCORES, axes=axes),
+}
+
+
+@pytest.mark.parametrize("plot", PLOTS.values(), ids=PLOTS.keys())
+def test_results_are_drawn_into_given_axes(plot):
+    figure = Figure(layout="constrained")
+    left, right = figure.subfigures(1, 2)
+    other, axes = left.subplots(), right.subplots()
+    assert plot(axes) is figure
+    assert axes.get_xlabel() == plot(None).axes[0].get_xlabel() != ""
+    assert not other.has_data()
 
 
 def test_mistakes_come_in_the_order_asked_for(digits):
