@@ -268,7 +268,7 @@ assert right < 0.5
 
 # %%
 STEPS = (1, 2, 4)
-print(f"\nSSIM (MSE) of an image moved sideways, pixels" + "".join(f"{f'by {step}':>18}" for step in STEPS))
+print("\nSSIM (MSE) of an image moved sideways, pixels" + "".join(f"{f'by {step}':>18}" for step in STEPS))
 moved = {}
 for key, (photograph, top, left) in PLACES.items():
     others = [crop(photograph, top, left + step) for step in STEPS]
