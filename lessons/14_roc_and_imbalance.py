@@ -186,9 +186,9 @@ figure.savefig("roc_and_imbalance.png")
 print("\ndrew roc_and_imbalance.png")
 
 # %% [markdown]
-# What to see in the figure: on the left the same curves twice, hugging the corner; the lower ones are rougher, since they
-# are made of fewer others. On the right the curves hug theirs only where every other image is an 8. It is three networks
-# and their scores in all four.
+# What to see in the figure: on the left the same curves twice, hugging the corner; the lower ones are rougher, since
+# they are made of fewer others. On the right the curves hug theirs only where every other image is an 8. It is three
+# networks and their scores in all four.
 #
 # With $\pi$ the share of eights, $R$ the recall and $F$ the false-alarm rate,
 #
@@ -283,7 +283,7 @@ assert short > 0.2
 #
 # ## 6. Weights in the loss
 #
-# `pos_weight=20` counts every 8 twenty times, so that both classes weigh the same. It is often called a cure for
+# `pos_weight=20` counts every 8 twenty times, so that both classes weigh about the same. It is often called a cure for
 # imbalance. What does it do?
 
 # %%
