@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minicnn.analyse.style import new_figure
+from minicnn.backend import to_host
 from minicnn.errors import ShapeError
 from minicnn.metrics import confusion_matrix
 
@@ -41,7 +42,7 @@ def plot_confusion_matrix(
     ShapeError, DataError
         If the labels do not fit together, are empty, or there are more of them than names.
     """
-    y_true, y_pred = np.asarray(y_true), np.asarray(y_pred)
+    y_true, y_pred = to_host(y_true), to_host(y_pred)
     present = np.unique(np.concatenate([y_true.ravel(), y_pred.ravel()]))
     labels = present if classes is None else np.arange(len(classes))
     if classes is not None and not np.isin(present, labels).all():

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from minicnn.analyse.style import new_figure, shown_as
+from minicnn.backend import to_host
 from minicnn.errors import ArgumentError
 from minicnn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 
@@ -64,7 +65,7 @@ def plot_precision_recall(
             at = int(np.searchsorted(thresholds, threshold))
             label = f"at {threshold:g}: recall {recall[at]:.2f}, precision {precision[at]:.2f}"
             axes.plot(recall[at], precision[at], "o", color=style["color"], markersize=8, label=label)
-    share = float(np.mean(np.asarray(y_true) == 1))
+    share = float(np.mean(to_host(y_true) == 1))
     axes.axhline(share, color="grey", linewidth=1, linestyle=":", label=f"calling all positive: {share:.3f}")
     axes.set_xlabel("recall: positives found (share)")
     axes.set_ylabel("precision: of those called positive, the share that is")
@@ -77,8 +78,8 @@ def _by_name(y_score: Any) -> dict[str, np.ndarray]:
     if isinstance(y_score, Mapping):
         if not y_score:
             raise ArgumentError("there are no scores to be drawn: the mapping is empty")
-        return {f"{name}: ": np.asarray(scores) for name, scores in y_score.items()}
-    return {"": np.asarray(y_score)}
+        return {f"{name}: ": to_host(scores) for name, scores in y_score.items()}
+    return {"": to_host(y_score)}
 
 
 def _finish(axes: "Axes", where: Literal["lower left", "lower right"]) -> "Figure":
