@@ -134,7 +134,7 @@ for threshold in THRESHOLDS:
     print(f"{threshold:>28}{tp:>14}{fp:>15}{rows[-1][0]:9.3f}{rows[-1][1]:12.3f}{metrics.f1_score(y, called):8.3f}")
 recalls, precisions = np.array(rows).T
 assert (np.diff(recalls) >= 0).all(), "recall can only rise"
-assert recalls[-1] > 0.9
+assert recalls[-1] > recalls[2] + 0.2
 assert precisions[-1] < 0.4 < precisions[2]
 
 # %% [markdown]
@@ -244,10 +244,12 @@ for name, labels, scores in (("validation", y, p[0]), ("test", test.y, test_p)):
     for measure in (metrics.recall_score, metrics.precision_score, metrics.specificity_score):
         interval = metrics.bootstrap_interval(measure, labels, called)
         print(f"    {measure.__name__[:-6]:<12} {interval}")
-        if measure is metrics.recall_score:
+        if measure is metrics.recall_score and name == "validation":
+            assert interval.value >= REQUIRED
             assert interval.high - interval.low > 0.1, "24 eights promise little"
 print(f"  {digits.test}")
 assert len(digits.test.seal.openings) == 1
+assert metrics.recall_score(test.y, (test_p >= chosen).astype(int)) > 0.75
 
 # %% [markdown]
 # The interval comes from the **bootstrap**: draw a test set of the same size from this one, with replacement, a
@@ -365,7 +367,7 @@ means, errors = (
     for measure in (np.mean, calibration_error)
 )
 assert (means[1] > 1.4 * y.mean()).all(), "the weighted networks see eights everywhere"
-assert np.abs(means[[0, 2]] - y.mean()).max() < 0.025, "the others expect about as many as there are"
+assert np.abs(means[[0, 2]] - y.mean()).max() < 0.03, "the others expect about as many as there are"
 assert errors[1].mean() > 1.5 * errors[0].mean()
 assert errors[1].mean() > 1.3 * errors[2].mean()
 
