@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from minicnn.analyse.style import new_figure, shown_as
+from minicnn.backend import to_host
 from minicnn.errors import ArgumentError
 from minicnn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
-def plot_roc(y_true: Any, y_score: Any, *, threshold: float | None = None) -> "Figure":
+def plot_roc(y_true: Any, y_score: Any, *, threshold: float | None = None, axes: "Axes | None" = None) -> "Figure":
     """Draw recall against the false-alarm rate, with the area under the curve.
 
     Parameters
@@ -24,14 +26,15 @@ def plot_roc(y_true: Any, y_score: Any, *, threshold: float | None = None) -> "F
         Scores of label 1; of several models, by name, to compare them.
     threshold : float, optional
         Mark where scores of at least this are called positive.
+    axes : matplotlib Axes, optional
+        Draw there, and return the figure that they belong to, instead of a new one.
 
     Raises
     ------
     ShapeError, DataError, ArgumentError
-        If labels and scores do not fit together, or a model's scores are all on one side of the threshold's curve.
+        If labels and scores do not fit together, or there are no scores.
     """
-    figure = new_figure(5, 4.8)
-    axes = figure.subplots()
+    axes = new_figure(5, 4.8).subplots() if axes is None else axes
     for number, (name, scores) in enumerate(_by_name(y_score).items()):
         fpr, tpr, _ = roc_curve(y_true, scores)
         style = shown_as(number)
@@ -45,13 +48,14 @@ def plot_roc(y_true: Any, y_score: Any, *, threshold: float | None = None) -> "F
     axes.set_xlabel("false-alarm rate: negatives called positive (share)")
     axes.set_ylabel("recall: positives found (share)")
     axes.set_title("ROC: nearer to the upper left corner is better", fontsize=10)
-    return _finish(figure, "lower right")
+    return _finish(axes, "lower right")
 
 
-def plot_precision_recall(y_true: Any, y_score: Any, *, threshold: float | None = None) -> "Figure":
+def plot_precision_recall(
+    y_true: Any, y_score: Any, *, threshold: float | None = None, axes: "Axes | None" = None
+) -> "Figure":
     """Draw precision against recall, with the average precision; arguments and errors are `plot_roc`'s."""
-    figure = new_figure(5, 4.8)
-    axes = figure.subplots()
+    axes = new_figure(5, 4.8).subplots() if axes is None else axes
     for number, (name, scores) in enumerate(_by_name(y_score).items()):
         precision, recall, thresholds = precision_recall_curve(y_true, scores)
         style = shown_as(number)
@@ -61,12 +65,12 @@ def plot_precision_recall(y_true: Any, y_score: Any, *, threshold: float | None 
             at = int(np.searchsorted(thresholds, threshold))
             label = f"at {threshold:g}: recall {recall[at]:.2f}, precision {precision[at]:.2f}"
             axes.plot(recall[at], precision[at], "o", color=style["color"], markersize=8, label=label)
-    share = float(np.mean(np.asarray(y_true) == 1))
+    share = float(np.mean(to_host(y_true) == 1))
     axes.axhline(share, color="grey", linewidth=1, linestyle=":", label=f"calling all positive: {share:.3f}")
     axes.set_xlabel("recall: positives found (share)")
     axes.set_ylabel("precision: of those called positive, the share that is")
     axes.set_title("Nearer to the upper right corner is better", fontsize=10)
-    return _finish(figure, "lower left")
+    return _finish(axes, "lower left")
 
 
 def _by_name(y_score: Any) -> dict[str, np.ndarray]:
@@ -74,15 +78,14 @@ def _by_name(y_score: Any) -> dict[str, np.ndarray]:
     if isinstance(y_score, Mapping):
         if not y_score:
             raise ArgumentError("there are no scores to be drawn: the mapping is empty")
-        return {f"{name}: ": np.asarray(scores) for name, scores in y_score.items()}
-    return {"": np.asarray(y_score)}
+        return {f"{name}: ": to_host(scores) for name, scores in y_score.items()}
+    return {"": to_host(y_score)}
 
 
-def _finish(figure: "Figure", where: Literal["lower left", "lower right"]) -> "Figure":
-    axes = figure.axes[0]
+def _finish(axes: "Axes", where: Literal["lower left", "lower right"]) -> "Figure":
     axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(-0.02, 1.02)
     axes.set_aspect("equal")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8, loc=where)
-    return figure
+    return axes.figure.figure  # the whole, if the axes lie in a part of it

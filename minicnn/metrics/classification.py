@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.backend import Array
+from minicnn.backend import Array, to_host
 from minicnn.errors import ArgumentError, DataError, ShapeError, UndefinedMetricWarning, listed
 from minicnn.metrics.counting import averaged_over, classes_in, two_columns
 
@@ -189,7 +189,7 @@ def dice_score(y_true: Any, y_pred: Any, *, zero_division: Any = "warn") -> floa
     It is the F1 score of the pixels. Dice, "Measures of the amount of ecologic association between species", 1945.
     Raises `ShapeError` if the shapes differ, `DataError` if they are empty.
     """
-    a, b = (np.asarray(mask) != 0 for mask in (y_true, y_pred))
+    a, b = (to_host(mask) != 0 for mask in (y_true, y_pred))
     if a.shape != b.shape:
         raise ShapeError(f"y_true has shape {a.shape} and y_pred {b.shape}; two masks of one shape are compared")
     return f1_score(a.ravel().astype(int), b.ravel().astype(int), zero_division=zero_division)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from minicnn.backend import to_host
-from minicnn.errors import ArgumentError, DataError, ShapeError
+from minicnn.errors import ArgumentError, DataError, ShapeError, whole_number
 
 TRUNCATE = 3.5
 """A Gaussian window ends this many standard deviations from its middle."""
@@ -75,7 +75,7 @@ def structural_similarity(
     im1, im2 : arrays of one shape
         The images, of any number of axes.
     win_size : int, optional
-        Side of the window, odd; by default 7, or what a Gaussian of that sigma needs (11).
+        Side of the window, odd and at least 3; by default 7, or what a Gaussian of that sigma needs (11).
     data_range : float, optional
         L, the largest possible difference of two pixels; that of the type for whole numbers (255 for uint8).
     channel_axis : int, optional
@@ -89,7 +89,7 @@ def structural_similarity(
     sigma : float
         Of the Gaussian, in pixels.
     K1, K2 : float
-        The constants.
+        The constants. Where they are 0, windows without any light or contrast are 0 / 0, which is nan.
 
     Raises
     ------
@@ -100,13 +100,15 @@ def structural_similarity(
     """
     im1, im2 = _two_images(im1, im2)
     L = _data_range(im1, im2, data_range)
-    if sigma <= 0 or K1 < 0 or K2 < 0:
+    if not (0 < sigma < math.inf and K1 >= 0 and K2 >= 0):
         raise ArgumentError(f"sigma must be above 0, K1 and K2 at least 0; they are {sigma}, {K1} and {K2}")
-    if gaussian_weights:
-        win_size = win_size or 2 * int(TRUNCATE * sigma + 0.5) + 1
-    win_size = win_size or 7
-    if win_size % 2 == 0 or win_size < 1:
+    if win_size is None:
+        win_size = 2 * int(TRUNCATE * sigma + 0.5) + 1 if gaussian_weights else 7
+    win_size = whole_number("win_size", win_size, least=3)
+    if win_size % 2 == 0:
         raise ArgumentError(f"win_size must be an odd number, so that a window has a middle, not {win_size}")
+    if channel_axis is not None and not -im1.ndim <= channel_axis < im1.ndim:
+        raise ArgumentError(f"channel_axis={channel_axis} is no axis of images of shape {im1.shape}")
     options = (win_size, gaussian_weights, use_sample_covariance, sigma, (K1 * L) ** 2, (K2 * L) ** 2)
     if channel_axis is None:
         mean, similarity = _of_one_channel(im1, im2, *options)

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from gpu import strict_cupy
+from matplotlib.figure import Figure
 
 from minicnn import metrics, nn
 from minicnn.analyse import (
@@ -16,6 +18,7 @@ from minicnn.analyse import (
     plot_segmentation,
     similar_images,
 )
+from minicnn.backend import to_backend, use_backend
 from minicnn.errors import ArgumentError, DataError, ShapeError
 
 Y = np.array([0, 0, 0, 1, 1, 1, 2])
@@ -62,6 +65,29 @@ def test_a_threshold_above_all_scores_is_the_curves_end():
     assert (axes.lines[1].get_xdata()[0], axes.lines[1].get_ydata()[0]) == (0, 0)
     axes = plot_precision_recall(LABELS, SCORES, threshold=2.0).axes[0]
     assert axes.lines[1].get_xdata()[0] == 0
+
+
+PLOTS = [plot_confusion_matrix, plot_roc, plot_precision_recall]
+
+
+@pytest.mark.parametrize("plot", PLOTS)
+def test_results_are_drawn_into_given_axes(plot):
+    figure = Figure(layout="constrained")
+    left, right = figure.subfigures(1, 2)
+    other, axes = left.subplots(), right.subplots()
+    assert plot(LABELS, LABELS[::-1], axes=axes) is figure
+    assert axes.get_xlabel() == plot(LABELS, LABELS[::-1]).axes[0].get_xlabel() != ""
+    assert not other.has_data()
+
+
+@pytest.mark.parametrize("plot", PLOTS)
+def test_results_on_a_device_are_drawn_as_well(plot):
+    want = plot(LABELS, LABELS[::-1])
+    with strict_cupy.installed(), use_backend("cupy"):
+        got = plot(to_backend(LABELS), to_backend(LABELS[::-1].copy()))
+    for ours, theirs in zip(got.axes[0].lines, want.axes[0].lines, strict=True):
+        np.testing.assert_array_equal(ours.get_xydata(), theirs.get_xydata())
+    assert texts(got.axes[0]) == texts(want.axes[0])
 
 
 def test_mistakes_come_in_the_order_asked_for(digits):

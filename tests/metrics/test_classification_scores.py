@@ -5,10 +5,12 @@ import warnings
 import numpy as np
 import pytest
 import sklearn.metrics
+from gpu import strict_cupy
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from minicnn import metrics
+from minicnn.backend import to_backend, use_backend
 from minicnn.errors import ArgumentError, DataError, DTypeError, ShapeError, UndefinedMetricWarning
 
 SCORES = ["precision_score", "recall_score", "f1_score", "jaccard_score"]
@@ -100,6 +102,15 @@ def test_dice_of_masks_is_f1_of_their_pixels():
     a[0, :2], b[0, 1:3] = 255, 1
     assert metrics.dice_score(a, b) == pytest.approx(2 * 4 / 16)
     assert metrics.jaccard_score((a > 0).ravel().astype(int), (b > 0).ravel().astype(int)) == pytest.approx(4 / 12)
+
+
+@pytest.mark.parametrize("name", ["dice_score", "confusion_matrix", *SCORES])
+def test_labels_on_a_device_are_fetched(name):
+    y_true, y_pred = np.array([0, 1, 1, 0, 1]), np.array([0, 1, 0, 1, 1])
+    want = getattr(metrics, name)(y_true, y_pred)
+    with strict_cupy.installed(), use_backend("cupy"):
+        got = getattr(metrics, name)(to_backend(y_true), to_backend(y_pred))
+    np.testing.assert_array_equal(got, want)
 
 
 def test_nothing_predicted_warns_and_gives_0():

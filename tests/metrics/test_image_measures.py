@@ -82,6 +82,11 @@ BAD = {
     "psnr range": (lambda a: metrics.peak_signal_noise_ratio(a, a, data_range=0), ArgumentError, "above 0"),
     "window": (lambda a: metrics.structural_similarity(a, a, data_range=1, win_size=13), ShapeError, "does not fit"),
     "even": (lambda a: metrics.structural_similarity(a, a, data_range=1, win_size=4), ArgumentError, "odd"),
+    "one pixel": (lambda a: metrics.structural_similarity(a, a, data_range=1, win_size=1), ArgumentError, "at least 3"),
+    "no pixel": (lambda a: metrics.structural_similarity(a, a, data_range=1, win_size=0), ArgumentError, "at least 3"),
+    "half": (lambda a: metrics.structural_similarity(a, a, data_range=1, win_size=3.5), ArgumentError, "whole number"),
+    "channels": (lambda a: metrics.structural_similarity(a, a, data_range=1, channel_axis=2), ArgumentError, "no axis"),
+    "nan": (lambda a: metrics.structural_similarity(a, a, data_range=1, sigma=np.nan), ArgumentError, "sigma must be"),
     "sigma": (lambda a: metrics.structural_similarity(a, a, data_range=1, sigma=0), ArgumentError, "sigma"),
 }
 
