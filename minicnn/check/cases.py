@@ -39,6 +39,7 @@ from minicnn.check.cases_of_vectors import (
     loss_cases,
     random_bits_cases,
     sgd_cases,
+    soft_loss_cases,
 )
 from minicnn.errors import ArgumentError
 
@@ -117,6 +118,7 @@ _CASES: dict[str, Callable[[], Iterator[Case]]] = {
     "drop_connect_inference_forward": drop_connect_inference_cases,
     "fractional_max_pool2d_forward": fractional_pool_cases,
     "softmax_cross_entropy_forward": loss_cases,
+    "soft_cross_entropy_forward": soft_loss_cases,
     "sgd_update": sgd_cases,
     "adam_update": adam_cases,
     "sgd_update_all": lambda: all_at_once(sgd_cases, _SGD_NAMES),

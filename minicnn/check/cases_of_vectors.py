@@ -140,6 +140,22 @@ def loss_cases() -> Iterator[Case]:
     yield Case("one prediction a pixel", pixels, options, optional=True)
 
 
+def soft_loss_cases() -> Iterator[Case]:
+    """Scores, and targets that are shares of the classes; weighted ones do not sum to 1."""
+    for number, (label, shape) in enumerate(
+        [("plain", (4, 3)), ("a batch of one", (1, 3)), ("square", (4, 4)), ("two classes", (5, 2))]
+    ):
+        shares = np.exp(normal(number, 29, *shape))
+        targets = shares / shares.sum(axis=1, keepdims=True)
+        yield Case(label, {"logits": normal(number, 30, *shape), "targets": targets})
+    large = np.array([[1000.0, 0.0, -1000.0], [998.0, 1000.0, 999.0]])
+    yield Case("large scores", {"logits": large, "targets": np.array([[0.9, 0.1, 0.0], [0.2, 0.3, 0.5]])})
+    weighted = np.array([0.5, 2.0, 1.5]) * np.exp(normal(7, 29, 4, 3))
+    yield Case("targets that do not sum to 1", {"logits": normal(7, 30, 4, 3), "targets": weighted})
+    pixels = np.exp(normal(8, 29, 2, 3, 2, 2))
+    yield Case("one prediction a pixel", {"logits": normal(8, 30, 2, 3, 2, 2), "targets": pixels}, optional=True)
+
+
 def sgd_cases() -> Iterator[Case]:
     """Every option alone, and all at once."""
     plain: dict[str, Any] = {"lr": 0.1, "momentum": 0.0, "nesterov": False, "weight_decay": 0.0}

@@ -44,7 +44,12 @@ from minicnn.ops.fused import (
     conv2d_relu_max_pool2d_forward,
 )
 from minicnn.ops.linear import linear_backward, linear_forward
-from minicnn.ops.loss import softmax_cross_entropy_backward, softmax_cross_entropy_forward
+from minicnn.ops.loss import (
+    soft_cross_entropy_backward,
+    soft_cross_entropy_forward,
+    softmax_cross_entropy_backward,
+    softmax_cross_entropy_forward,
+)
 from minicnn.ops.norm import (
     batch_norm_backward,
     batch_norm_forward,
@@ -118,6 +123,8 @@ __all__ = [
     "sigmoid_forward",
     "silu_backward",
     "silu_forward",
+    "soft_cross_entropy_backward",
+    "soft_cross_entropy_forward",
     "softmax_cross_entropy_backward",
     "softmax_cross_entropy_forward",
     "softplus_backward",

@@ -23,8 +23,7 @@ def softmax_cross_entropy_forward(
     probabilities : as the logits
     """
     xp = array_module(logits)
-    shifted = logits - logits.max(axis=1, keepdims=True)  # the largest becomes 0, so that exp cannot overflow
-    log_p = shifted - xp.log(xp.exp(shifted).sum(axis=1, keepdims=True))
+    log_p = _log_softmax(logits)
     t, total = _targets(logits, labels, label_smoothing, class_weights)
     return -(t * log_p).sum() / total, xp.exp(log_p)
 
@@ -39,6 +38,35 @@ def softmax_cross_entropy_backward(
     """
     t, total = _targets(probabilities, labels, label_smoothing, class_weights)
     return (probabilities * t.sum(axis=1, keepdims=True) - t) / total
+
+
+@slot("loss, probabilities")
+def soft_cross_entropy_forward(logits: Array, targets: Array) -> tuple[Array, Array]:
+    """loss = - sum over n, k of t[n, k] * log p[n, k] / N, for targets t that are shares of all classes
+
+    logits, targets : (N, K), or (N, K, ...) with one prediction a pixel; then N counts the pixels
+    loss : one number (an array without axes, which stays on its device)
+    probabilities : as the logits
+    """
+    xp = array_module(logits)
+    log_p = _log_softmax(logits)
+    return -(targets * log_p).sum() / (logits.size // logits.shape[1]), xp.exp(log_p)
+
+
+@slot("dlogits")
+def soft_cross_entropy_backward(probabilities: Array, targets: Array) -> Array:
+    """dlogits = (p * sum over k of t[k] - t) / N
+
+    probabilities, targets, dlogits : (N, K, ...)
+    """
+    count = probabilities.size // probabilities.shape[1]
+    return (probabilities * targets.sum(axis=1, keepdims=True) - targets) / count
+
+
+def _log_softmax(logits: Array) -> Array:
+    xp = array_module(logits)
+    shifted = logits - logits.max(axis=1, keepdims=True)  # the largest becomes 0, so that exp cannot overflow
+    return shifted - xp.log(xp.exp(shifted).sum(axis=1, keepdims=True))
 
 
 def _targets(

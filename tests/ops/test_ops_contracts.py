@@ -132,6 +132,8 @@ EXAMPLES = {
         [r(2, 4, 2, 2, positive=True), LABELS],
         {"label_smoothing": 0.1, "class_weights": r(4, positive=True)},
     ),
+    "soft_cross_entropy_forward": lambda r: ([r(2, 4, 2, 2), r(2, 4, 2, 2, positive=True)], {}),
+    "soft_cross_entropy_backward": lambda r: ([r(2, 4, 2, 2, positive=True), r(2, 4, 2, 2, positive=True)], {}),
     "sgd_update": lambda r: (
         [r(3, 4), r(3, 4), r(3, 4)],
         {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.1},

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from minicnn import ops
-from minicnn.backend import Array, array_module
+from minicnn.backend import Array
 from minicnn.errors import ArgumentError, DataError
 from minicnn.nn.loss.base import Loss, Weights, arguments
 from minicnn.nn.loss.checks import check_class_weights, check_labels, shares_like
@@ -59,21 +59,18 @@ class CrossEntropyLoss(Loss):
         t = probabilities_like(self, logits, target)
         k = logits.shape[1]
         check_class_weights(self, self.weight, k)
-        xp = array_module(logits)
         t = t * (1 - self.label_smoothing) + self.label_smoothing / k
         if self.weight is not None:
             t = t * self.weight.like(logits).reshape(1, k, *[1] * (logits.ndim - 2))
-        shifted = logits - logits.max(axis=1, keepdims=True)  # the largest becomes 0, so that exp cannot overflow
-        log_p = shifted - xp.log(xp.exp(shifted).sum(axis=1, keepdims=True))
-        self.saved = xp.exp(log_p), t, None
-        return -(t * log_p).sum() / (t.size // k)
+        loss, probabilities = ops.soft_cross_entropy_forward(logits, t)
+        self.saved = probabilities, t, None
+        return loss
 
     def backward(self) -> Array:
         """Return dlogits, shaped like the logits."""
         probabilities, labels, weights = self.saved
         if labels.dtype.kind == "f":  # they are t, smoothed and weighted
-            t = labels
-            return (probabilities * t.sum(axis=1, keepdims=True) - t) / (t.size // t.shape[1])
+            return ops.soft_cross_entropy_backward(probabilities, labels)
         return ops.softmax_cross_entropy_backward(
             probabilities, labels, label_smoothing=self.label_smoothing, class_weights=weights
         )
