@@ -518,7 +518,7 @@ for one in found:
     box = Rectangle((one.left - 0.5, one.top - 0.5), 8, 8, fill=False, edgecolor="#E69F00", linewidth=1.2)
     grid[2, 3].add_patch(box)
     grid[2, 3].text(
-        one.left - 1, one.top - 1.5 if one.top > 5 else one.top + 13, str(one.label), color="#E69F00", fontsize=9
+        one.left - 1, one.top - 1.5 if one.top > 5 else one.top + 12, str(one.label), color="#E69F00", fontsize=9
     )
 grid[2, 3].set_title(f"{hits(found, written)} of {WRITTEN} found, {len(found)} said", fontsize=10)
 for axes in grid.flat:

@@ -115,7 +115,7 @@ def confusion(found: Findings) -> Section:
         f'<table class="confusion{size}"><thead><tr><th scope="col">true \\ read as</th>{head}'
         f'<th scope="col">recall</th></tr></thead><tbody>{"".join(rows)}</tbody></table>'
     )
-    what = "Rows are true classes, columns what they were taken for; the darker, the larger the share of the row."
+    what = "Rows are true classes, columns what they were taken for; the more colour, the larger the share."
     return Section("confusion", "Confusion matrix", what, f'<div class="wide">{table}</div>')
 
 
