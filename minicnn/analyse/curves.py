@@ -50,6 +50,6 @@ def _draw(axes: "Axes", history: History, name: str, unit: str | None) -> None:
     axes.set_title(title, fontsize=10)
     axes.set_xlabel("epoch")
     axes.set_ylabel(name if unit is None else f"{name} ({unit})")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(alpha=0.3)
     axes.legend(fontsize=9)

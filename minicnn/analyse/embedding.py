@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MARKERS = "os^vDPX*<>"
+FEW = 2000
+"""t-SNE of so many points runs on one core."""
 
 
 def embed_features(features: Any, *, method: str = "tsne", seed: int = 0, perplexity: float = 30.0) -> np.ndarray:
@@ -52,9 +54,13 @@ def embed_features(features: Any, *, method: str = "tsne", seed: int = 0, perple
     if method != "tsne":
         raise ArgumentError(f"method must be 'tsne' or 'pca', not {method!r}")
     from sklearn.manifold import TSNE  # slow to import
+    from threadpoolctl import threadpool_limits
 
-    perplexity = min(perplexity, (len(points) - 1) / 3)
-    return TSNE(perplexity=perplexity, init="pca", random_state=seed % 2**32).fit_transform(points).astype(np.float64)
+    tsne = TSNE(perplexity=min(perplexity, (len(points) - 1) / 3), init="pca", random_state=seed % 2**32)
+    # Its thousand iterations are so short that threads spend the time waiting for each other: ten times as long when
+    # another program has one of the cores.
+    with threadpool_limits(1 if len(points) <= FEW else None):
+        return tsne.fit_transform(points).astype(np.float64)
 
 
 def plot_embedding(

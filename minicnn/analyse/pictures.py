@@ -83,7 +83,8 @@ def plot_filters(model: Layer, *, layer: str | int | Layer | None = None, most: 
     scale = float(abs(w).max()) or 1.0
     images = [kernel / (2 * scale) + 0.5 if len(kernel) == 3 else kernel.mean(axis=0, keepdims=True) for kernel in w]
     titles = [str(i) for i in range(len(w))]
-    return _grid(images, titles, f"Filters of {chosen!r}: white is positive, black negative", symmetric=True)
+    key = "white is positive, black negative" if w.shape[1] != 3 else "grey is 0, bright colours are positive"
+    return _grid(images, titles, f"Filters of {chosen!r}: {key}", symmetric=True)
 
 
 def plot_feature_maps(model: Layer, x: Any, *, layer: str | int | Layer, most: int = 64) -> "Figure":

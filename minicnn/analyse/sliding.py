@@ -194,9 +194,14 @@ def fully_convolutional(model: Layer, input_shape: tuple[int, int, int]) -> tupl
 
 
 def detections(
-    sweep: Sweep, *, threshold: float = 0.5, overlap: float = 0.3, background: int | None = None
+    sweep: Sweep,
+    *,
+    threshold: float = 0.5,
+    overlap: float = 0.3,
+    background: int | None = None,
+    class_agnostic: bool = False,
 ) -> list[Detection]:
-    """Return the windows in which a class is found, the surest first, each object once.
+    """Return the windows in which a class is found, the surest first, each object of a class once.
 
     Parameters
     ----------
@@ -209,6 +214,8 @@ def detections(
         non-maximum suppression, Neubeck and Van Gool, "Efficient non-maximum suppression", 2006.
     background : int, optional
         A class that means "nothing here".
+    class_agnostic : bool
+        Leave out what overlaps a surer window of any class: for objects that cannot lie on top of each other.
 
     Raises
     ------
@@ -225,7 +232,8 @@ def detections(
     ]
     kept: list[Detection] = []
     for candidate in sorted(found, key=lambda detection: -detection.score):
-        if all(candidate.label != other.label or _overlap(candidate, other) <= overlap for other in kept):
+        rivals = (other for other in kept if class_agnostic or other.label == candidate.label)
+        if all(_overlap(candidate, other) <= overlap for other in rivals):
             kept.append(candidate)
     return kept
 

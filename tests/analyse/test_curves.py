@@ -44,6 +44,12 @@ def test_a_history_without_validation_is_drawn():
     assert len(plot_history(history(loss=[2.0, 1.0])).axes[0].get_lines()) == 1
 
 
+def test_one_epoch_alone_is_not_split_into_thousandths():
+    axes = plot_history(history(loss=[2.0], val_loss=[1.0])).axes[0]
+    low, high = axes.get_xlim()
+    assert [tick for tick in axes.get_xticks() if low <= tick <= high] == [1]
+
+
 def test_an_empty_history_is_refused():
     with pytest.raises(DataError, match="train for an epoch"):
         plot_history(History())

@@ -42,6 +42,19 @@ def page(path):
 
 
 @pytest.fixture(scope="module")
+def long_names(digits, tmp_path_factory):
+    """The page of a model of 17 classes, of which 10 occur, with names that are longer than a column is wide."""
+    mc.seed(0)
+    part = digits.validation.subset(np.arange(40))
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(72, 17))
+    names = [
+        f"adenocarcinoma_of_the_{k}" if k % 2 else f"a class with a rather long name that goes on and on, number {k}"
+        for k in range(17)
+    ]
+    return write_report(mc.Trainer(model), part, tmp_path_factory.mktemp("names") / "report.html", classes=names)
+
+
+@pytest.fixture(scope="module")
 def browser(path):
     if CHROMIUM is None or DRIVER is None:
         pytest.skip("chromium and chromedriver are not installed (Debian: chromium-driver)")
@@ -110,12 +123,95 @@ class TestInTheBrowser:
         assert tip.text == points[1].get_attribute("aria-label")
         assert browser.execute_script("return document.querySelector('.tip img').naturalWidth") == 8
 
+    def test_colours_that_carry_white_letters_are_printed(self, browser):
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+        adjust = "return getComputedStyle(document.querySelector(arguments[0])).printColorAdjust"
+        assert [browser.execute_script(adjust, chosen) for chosen in (".key span", "td.dark", "p")] == [
+            "exact", "exact", "economy"
+        ]  # fmt: skip
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
     def test_nothing_goes_wrong_and_nothing_is_asked_of_the_network(self, browser):
         assert browser.get_log("browser") == []
         asked = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
         urls = [m["params"]["request"]["url"] for m in asked if m["method"] == "Network.requestWillBeSent"]
         assert urls
         assert all(url.startswith(("file:", "data:")) for url in urls)
+
+
+class TestOnSmallScreens:
+    @pytest.fixture(params=["path", "long_names"])
+    def narrow(self, browser, request, path):
+        size = {"width": 400, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        browser.get(request.getfixturevalue(request.param).as_uri())
+        yield browser
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        browser.get(path.as_uri())
+
+    def test_nothing_sticks_out_and_drawings_stay_readable(self, narrow):
+        assert narrow.execute_script("return document.documentElement.scrollWidth") == 400
+        widths = "return [...document.querySelectorAll('.figure svg, #embedding')].map(svg => svg.clientWidth)"
+        assert min(narrow.execute_script(widths)) > 600
+        sticking_out = """return [...document.querySelectorAll('.gallery li, .card td, .controls label')]
+            .filter(box => box.scrollWidth > box.clientWidth + 1 && box.clientWidth).length"""
+        assert narrow.execute_script(sticking_out) == 0
+
+    def test_rows_of_the_confusion_matrix_are_no_towers(self, narrow):
+        heights = "return [...document.querySelectorAll('.confusion tbody tr')].map(row => row.offsetHeight)"
+        assert max(narrow.execute_script(heights)) < 160
+
+
+def test_long_names_are_numbers_where_there_is_little_room(long_names):
+    page = long_names.read_text()
+    assert '<table class="confusion many named">' in page
+    assert '<th scope="col" title="adenocarcinoma_of_the_3">3</th>' in page
+    assert '<th scope="row">adenocarcinoma_of_the_3 &nbsp;3</th>' in page
+
+
+def test_short_names_stay_names(page):
+    assert '<table class="confusion">' in page
+    assert '<th scope="row">3</th>' in page
+
+
+def sections_of(page):
+    return re.findall(r'<section id="([^"]+)"', page)
+
+
+def test_a_model_of_rows_of_numbers_has_no_pictures(digits, tmp_path):
+    mc.seed(0)
+    x, y = digits.validation.x[:40].reshape(40, -1), digits.validation.y[:40]
+    trainer = mc.Trainer(nn.Sequential(nn.Linear(64, 8), nn.ReLU(), nn.Linear(8, 10)))
+    trainer.fit((x, y), epochs=1, verbose=False)
+    page = write_report(trainer, (x, y), tmp_path / "rows.html").read_text()
+    assert sections_of(page) == ["card", "curves", "confusion", "operating", "test-set"]
+
+
+def test_without_a_history_there_are_no_curves(long_names):
+    assert sections_of(long_names.read_text()) == [
+        "card", "confusion", "operating", "mistakes", "filters", "features", "test-set"
+    ]  # fmt: skip
+
+
+def test_without_validation_the_curves_are_those_of_training(digits, tmp_path):
+    mc.seed(0)
+    trainer = mc.Trainer(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)))
+    part = digits.train.subset(np.arange(3))
+    trainer.fit(part, epochs=1, verbose=False)
+    page = write_report(trainer, part, tmp_path / "few.html").read_text()
+    assert sections_of(page) == ["card", "curves", "confusion", "operating", "mistakes", "test-set"]
+    assert ">loss: training<" in page
+    assert ">validation<" not in page
+
+
+def test_the_threshold_begins_at_a_class_that_occurs(digits, tmp_path):
+    mc.seed(0)
+    trainer = mc.Trainer(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)))
+    y = np.argmax(trainer.predict_proba(digits.validation.x[:30]), axis=1)
+    few = np.flatnonzero(y == y.max())  # all read rightly, all of one class
+    assert y.max() > 0
+    page = write_report(trainer, (digits.validation.x[few], y[few]), tmp_path / "one.html").read_text()
+    assert f'<option value="{y.max()}" selected>' in page
 
 
 def test_the_page_is_small_and_refers_to_nothing_outside(path, page):

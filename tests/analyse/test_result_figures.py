@@ -134,6 +134,14 @@ def test_principal_components_spread_the_most():
     np.testing.assert_allclose((plane**2).sum(axis=0), eigenvalues[:2])
 
 
+def test_the_title_of_filters_says_how_to_read_them():
+    def title(channels):
+        return plot_filters(nn.Sequential(nn.Conv2d(channels, 2, 3))).get_suptitle()
+
+    assert title(1).endswith("white is positive, black negative")
+    assert title(3).endswith("grey is 0, bright colours are positive")
+
+
 def test_tsne_keeps_neighbours_together():
     generator = np.random.default_rng(0)
     y = np.repeat([0, 1], 20)
@@ -141,6 +149,23 @@ def test_tsne_keeps_neighbours_together():
     middle = [points[y == k].mean(axis=0) for k in (0, 1)]
     nearest = np.argmin([np.linalg.norm(points - m, axis=1) for m in middle], axis=0)
     assert (nearest == y).all()
+
+
+def test_tsne_of_few_points_runs_on_one_core(monkeypatch):
+    from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_info, threadpool_limits
+
+    seen = []
+
+    def note(self, x):
+        seen.append({library["num_threads"] for library in threadpool_info()})
+        return x[:, :2]
+
+    monkeypatch.setattr(TSNE, "fit_transform", note)
+    with threadpool_limits(2):
+        embed_features(np.eye(5))
+        assert seen == [{1}]
+        assert {library["num_threads"] for library in threadpool_info()} == {2}
 
 
 def test_an_embedding_is_drawn_with_thumbnails(digits):

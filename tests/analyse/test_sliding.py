@@ -106,6 +106,17 @@ def test_detections_are_the_surest_of_overlapping_windows():
     assert {d.label for d in detections(sweep)} == {0, 1}
 
 
+def test_windows_of_any_class_compete_where_objects_cannot_overlap():
+    p = np.full((3, 1, 5), 0.05)
+    p[1, 0, [0, 4]] = 0.9, 0.6
+    p[2, 0, [1, 3]] = 0.7, 0.8
+    sweep = Sweep(np.log(p), np.array([0]), np.arange(5), (4, 4), (4, 8))
+    found = detections(sweep, overlap=0.3, background=0)
+    assert [(d.label, d.left) for d in found] == [(1, 0), (2, 3), (1, 4)]  # 2 at 1 yields to 2 at 3
+    found = detections(sweep, overlap=0.3, background=0, class_agnostic=True)
+    assert [(d.label, d.left) for d in found] == [(1, 0), (2, 3)]
+
+
 def branching():
     return nn.Sequential(nn.Residual(nn.Conv2d(1, 1, 1)), nn.Flatten(), nn.Linear(64, 2))
 

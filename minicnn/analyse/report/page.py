@@ -61,6 +61,9 @@ def write_report(
     OutputError
         If the file cannot be written.
     """
+    path = Path(path)
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder; give the file's name too: {path / 'report.html'}")
     dataset = as_dataset(dataset, dtype=dtype_of_model(trainer.model))
     if dataset.y.ndim != 1 or dataset.y.dtype.kind not in "iu":
         raise DataError(
@@ -91,9 +94,6 @@ def write_report(
         "thumbnails": thumbnails,
     }
     page = _page(title, _verdict(found), [section for section in shown if section is not None], data)
-    path = Path(path)
-    if path.is_dir():
-        raise OutputError(f"{path} is a folder; give the file's name too: {path / 'report.html'}")
     replace_file(path, lambda file: file.write(page.encode()))
     return path
 

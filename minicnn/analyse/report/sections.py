@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_MISTAKES = 24
+MANY = 15
+"""A confusion matrix of more classes is set in small type."""
 MOST_POINTS = 400
 """t-SNE of more takes its time, and no eye sees more."""
 
@@ -96,29 +98,32 @@ def confusion(found: Findings) -> Section:
     labels = np.arange(len(found.classes))
     counts = confusion_matrix(found.y, found.read_as, labels=labels)
     shares = confusion_matrix(found.y, found.read_as, labels=labels, normalize="true")
-    names = [html.escape(name) for name in found.classes]
-    head = "".join(f'<th scope="col">{name}</th>' for name in names)
+    names, signs = [html.escape(name) for name in found.classes], _signs(found)
+    head = "".join(f'<th scope="col" title="{name}">{sign}</th>' for name, sign in zip(names, signs, strict=True))
     rows = []
-    for i, name in enumerate(names):
+    for i, (name, sign) in enumerate(zip(names, signs, strict=True)):
         cells = "".join(
             f'<td style="--share:{shares[i, j]:.3f}"'
             f' class="{"dark" if shares[i, j] > 0.5 else "none" if counts[i, j] == 0 else "light"}">{counts[i, j]}</td>'
             for j in labels
         )
         recall = f"{shares[i, i]:.1%}" if counts[i].sum() else "none there"
-        rows.append(f'<tr><th scope="row">{name}</th>{cells}<th>{recall}</th></tr>')
+        row = name if name == sign else f"{name} &nbsp;{sign}"
+        rows.append(f'<tr><th scope="row">{row}</th>{cells}<th>{recall}</th></tr>')
+    size = (" many" if len(names) > MANY else "") + ("" if names == signs else " named")
     table = (
-        f'<table class="confusion"><thead><tr><th scope="col">true \\ read as</th>{head}'
+        f'<table class="confusion{size}"><thead><tr><th scope="col">true \\ read as</th>{head}'
         f'<th scope="col">recall</th></tr></thead><tbody>{"".join(rows)}</tbody></table>'
     )
-    what = "Rows are true classes, columns what they were taken for; the darker, the larger the share of the row."
+    what = "Rows are true classes, columns what they were taken for; the more colour, the larger the share."
     return Section("confusion", "Confusion matrix", what, f'<div class="wide">{table}</div>')
 
 
 def operating_point(found: Findings) -> Section:
     """The two curves of one class against the others, with the threshold to be moved."""
-    mistakes = [np.sum((found.read_as != found.y) & (found.y == k)) for k in range(len(found.classes))]
-    chosen = 1 if len(found.classes) == 2 else int(np.argmax(mistakes))
+    k = len(found.classes)
+    mistakes = np.bincount(found.y[found.read_as != found.y], minlength=k)
+    chosen = 1 if k == 2 else int(np.argmax(mistakes + (np.bincount(found.y, minlength=k) > 0)))  # one that is there
     options = "".join(
         f'<option value="{k}"{" selected" if k == chosen else ""}>{html.escape(name)}</option>'
         for k, name in enumerate(found.classes)
@@ -195,9 +200,7 @@ def embedding(found: Findings) -> tuple[Section | None, list[str]]:
     span = np.ptp(points, axis=0)
     span[span == 0] = 1.0
     places = 12 + (points - points.min(axis=0)) / span * np.array([676, 426])
-    signs = [
-        html.escape(name) if all(len(name) < 3 for name in found.classes) else k for k, name in enumerate(found.classes)
-    ]
+    signs = _signs(found)
     circles = []
     for number, (i, (x, y)) in enumerate(zip(part, places, strict=True)):
         label, said = found.classes[found.y[i]], found.classes[found.read_as[i]]
@@ -212,8 +215,8 @@ def embedding(found: Findings) -> tuple[Section | None, list[str]]:
         for k, (name, colour) in enumerate(zip(found.classes, itertools.cycle(COLOURS), strict=False))
     )
     body = (
-        f'<svg id="embedding" class="plot embedding" viewBox="0 0 700 450" role="group" aria-label="Features">'
-        f'{"".join(circles)}</svg><ul class="key">{key}</ul>'
+        f'<div class="wide"><svg id="embedding" class="plot embedding" viewBox="0 0 700 450" role="group" '
+        f'aria-label="Features">{"".join(circles)}</svg></div><ul class="key">{key}</ul>'
     )
     what = (
         "Each point is an example, as the layer before the last sees it, laid into the plane by t-SNE: neighbours are "
@@ -246,6 +249,12 @@ def thumbnail(image: np.ndarray) -> str:
     file = io.BytesIO()
     picture.save(file, "PNG", optimize=True)
     return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+def _signs(found: Findings) -> list[str]:
+    """Return what stands for each class where there is little room: its name if all are short, else its number."""
+    short = all(len(name) < 3 for name in found.classes)
+    return [html.escape(name) if short else str(k) for k, name in enumerate(found.classes)]
 
 
 def _ink(colour: str) -> str:
