@@ -65,11 +65,13 @@ assert majority_of_coins(9, 0.45) < 0.45, "if each is wrong more often than righ
 # that is by the weights they began with and the order of the images. All of it is done three times, with other seeds.
 
 # %%
-digits = data.normalise(data.load("digits"))
-few = digits.train.subset(np.arange(300))
+digits = data.load("digits")
+normaliser = data.Normaliser.fit(digits.train.x[:300])  # what is measured on has no say in it
+few = data.ArrayDataset(normaliser(digits.train.x[:300]), digits.train.y[:300], classes=digits.classes)
 others = data.ArrayDataset(
-    np.concatenate([digits.train.x[300:], digits.validation.x]),
+    normaliser(np.concatenate([digits.train.x[300:], digits.validation.x])),
     np.concatenate([digits.train.y[300:], digits.validation.y]),
+    classes=digits.classes,
 )
 BATCH, STEPS = 32, math.ceil(len(few) / 32)
 MEMBERS, REPEATS = 10, 3
@@ -347,7 +349,7 @@ print("drew ensembles_for_less.png")
 
 # %%
 SHIFTS = [(0, 0), (0, 1), (0, -1), (1, 0), (-1, 0)]
-BACKGROUND = digits.normaliser(np.zeros((1, 1, 1, 1), dtype=np.float32)).item()
+BACKGROUND = normaliser(np.zeros((1, 1, 1, 1), dtype=np.float32)).item()
 
 
 def shifted(x, down, right):
@@ -389,7 +391,9 @@ assert changes["has seen no shifts"] < 0 < changes["was trained on shifts"]
 
 # %% [markdown]
 # A pixel is an eighth of such an image, and to a network that never saw a shifted digit it is another image altogether:
-# the other views are bad witnesses, and asking them does harm. A network that was trained on shifts gains.
+# the other views are bad witnesses, and asking them does harm. A network that was trained on shifts gains. For views
+# that are drawn at random, and for networks that are random themselves, there is `recipes.predict_averaged`, which also
+# says how much the answers differ: `predict_averaged(model, x, augment=data.augment.Shift(1))`.
 #
 # ## Remember
 #

@@ -108,7 +108,8 @@ print("drew search_grid_and_random.png")
 # Most settings are bad, and one sees it soon. So: train 8 for one epoch, keep the better 4 up to epoch two, and the
 # better 2 of these up to epoch four (Jamieson and Talwalkar, "Non-stochastic best arm identification and hyperparameter
 # optimization", 2016). That is 8 + 4 + 2 x 2 = 16 epochs: what four full trainings cost, which is what we compare it
-# with.
+# with. One seed draws the same settings for both, so the four are among the eight, and where one of them is the best
+# of all the scores are the same.
 
 # %%
 LONGER = {"epochs": 4, "batch_size": 64, "monitor": "val_loss"}
@@ -127,7 +128,7 @@ for seed, half, full in zip(SEEDS, halved, fulls, strict=True):
 assert costs == [16, 16, 16]
 half_best, full_best = (np.mean([result.best.score for result in results]) for results in (halved, fulls))
 print(f"mean of the seeds: {half_best:.3f} and {full_best:.3f}")
-assert half_best < full_best + 0.02, "at the same cost it looks at twice as many"
+assert half_best < full_best + 0.02, "at the same cost halving looks at twice as many settings, and is not worse"
 
 # %% [markdown]
 # Halving trusts the first epochs. That is its weakness: what starts slowly and ends well is thrown out. A small
@@ -177,16 +178,19 @@ print(winner.best.architecture.describe())
 # architectures again, from other weights:
 
 # %%
-spreads = []
+spreads, luck = [], []
 for best in (result.best for result in evolved):
     trainers = [train_architecture(best.architecture, digits, seed=seed, epochs=1, lr=0.02) for seed in (100, 101, 102)]
     again = [trainer.history["val_accuracy"][-1] for trainer in trainers]
-    spreads.append(max([best.fitness, *again]) - min([best.fitness, *again]))
+    spreads.append(max(again) - min(again))
+    luck.append(best.fitness - np.mean(again))
     print(
         f"  {best.fitness:.3f} in the search, then {', '.join(f'{value:.3f}' for value in again)}  {best.architecture}"
     )
 print(f"one architecture's accuracy differs by {np.mean(spreads):.3f} from training to training, mean of three")
-assert np.mean(spreads) > 0.02, "the winner is good, and may have been lucky"
+print(f"and in the search, where it was chosen for its accuracy, it was {np.mean(luck):+.3f} above what it has again")
+assert np.mean(spreads) > 0.02
+assert np.mean(luck) > 0, "the winner is good, and was lucky"
 
 # %% [markdown]
 # ## 4. Q-learning
