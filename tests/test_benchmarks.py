@@ -54,7 +54,13 @@ def without_torch(tmp_path):
 
 
 def test_all_scripts_are_tested():
-    others = {"harness", "mnist_accuracy", "diagnosis", "augmentation"}  # mnist_accuracy takes minutes; two are below
+    others = {
+        "harness",
+        "mnist_accuracy",
+        "diagnosis",
+        "augmentation",
+        "callbacks",
+    }  # the first takes minutes; three are below
     assert {path.stem for path in FOLDER.glob("*.py")} == {*SCRIPTS, *others}
 
 
@@ -240,3 +246,34 @@ def test_augmentation_is_held_against_the_training_step(tmp_path):
 def test_augmentation_knows_no_other_names():
     with pytest.raises(AssertionError, match="no augmentation flipp; they are flip, shift"):
         run("augmentation", "flipp")
+
+
+def test_what_watching_costs_is_held_against_an_epoch_alone(tmp_path):
+    pytest.importorskip("tensorboardX", reason="tensorboardX is not installed")
+    file, image = tmp_path / "callbacks.json", tmp_path / "callbacks.png"
+    shown = "--json", str(file), "--figure", str(image)
+    printed = run("callbacks", "--quick", "--contenders", "histograms", *shown)
+    records = json.loads(file.read_text())["records"]
+    for kind in ("wall", "CPU"):
+        (alone,), (histograms,) = (records[kind]["milliseconds"][who] for who in ("nobody", "histograms"))
+        assert alone > 0
+        ratio = records[kind]["median"]["histograms"]
+        assert ratio == pytest.approx(histograms / alone)
+        assert re.search(rf"^  histograms +\d\S+ +\d\S+ +{ratio:.3f} ", printed, flags=re.MULTILINE)
+    assert image.read_bytes().startswith(b"\x89PNG")
+
+
+def test_watching_is_compared_round_by_round(monkeypatch):
+    monkeypatch.setitem(sys.modules, "harness", harness)
+    turns = {"nobody": [10.0, 20.0, 40.0], "scalars": [11.0, 21.0, 60.0]}
+    records = load("callbacks").compare(turns)
+    assert records["ratios"] == {"scalars": [1.1, 1.05, 1.5]}
+    assert records["median"] == {"scalars": 1.1}
+    assert records["shortest"] == {"scalars": 1.1}
+
+
+def test_without_tensorboardx_nobody_is_watched(tmp_path):
+    (tmp_path / "tensorboardX.py").write_text("raise ModuleNotFoundError(\"No module named 'tensorboardX'\")\n")
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    printed = run("callbacks", "--quick", "--contenders", "scalars", PYTHONPATH=path)
+    assert "scalars is left out: the TensorBoard callback needs tensorboardX" in printed

@@ -138,6 +138,28 @@ def test_all_options_are_obeyed(tmp_path):
     assert "0.02" in (tmp_path / "here/history.csv").read_text()
 
 
+def test_curves_are_drawn_while_it_trains(tmp_path):
+    """There is no display here, so they are in a file, which is there before the training ends."""
+    environment = {n: v for n, v in os.environ.items() if n not in ("DISPLAY", "WAYLAND_DISPLAY", "MPLBACKEND")}
+    command = [sys.executable, "-u", "-m", "minicnn", "train", "--epochs", "40", "--out", "run", "--plot"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        curves, drawn, said = tmp_path / "run" / "curves.png", set(), []
+        for line in process.stdout:
+            said.append(line)
+            if line.startswith("epoch") and curves.exists():
+                drawn.add(curves.read_bytes())
+            if len(drawn) == 2:
+                process.send_signal(signal.SIGINT)
+                break
+        _, errors = process.communicate(timeout=60)
+    assert "the learning curves are drawn after every epoch in run/curves.png: there is no window here\n" in said
+    assert all(picture.startswith(b"\x89PNG") for picture in drawn)
+    assert len(drawn) == 2
+    assert "interrupted" in errors
+
+
 def test_the_same_seed_gives_the_same_bits_and_another_other_ones(tmp_path):
     for name, seed in (("a", 5), ("b", 5), ("c", 6)):
         assert minicnn("train", "--epochs", 2, "--seed", seed, "--out", name, cwd=tmp_path).returncode == 0

@@ -10,6 +10,7 @@ from minicnn.analyse.attribution import grad_cam, maximise_class, occlusion, sal
 from minicnn.analyse.confusion import plot_confusion_matrix
 from minicnn.analyse.curves import plot_history
 from minicnn.analyse.embedding import Neighbours, embed_features, plot_embedding, similar_images
+from minicnn.analyse.live import LivePlot
 from minicnn.analyse.operating import plot_precision_recall, plot_roc
 from minicnn.analyse.pictures import plot_feature_maps, plot_filters, plot_mistakes, plot_segmentation
 from minicnn.analyse.report import write_report
@@ -26,6 +27,7 @@ __all__ = [
     "ActivationStatistics",
     "Detection",
     "LayerStatistics",
+    "LivePlot",
     "Neighbours",
     "Sweep",
     "activation_statistics",

@@ -12,7 +12,7 @@ from minicnn.errors import CheckpointError, whole_number
 
 if TYPE_CHECKING:
     from minicnn.data import Splits
-    from minicnn.train import Trainer
+    from minicnn.train import Callback, Trainer
 
 OPTIMIZERS = {
     "adam": (1e-3, lambda parameters, lr: mc.optim.Adam(parameters, lr=lr)),
@@ -29,6 +29,7 @@ DEFAULTS = {
     "seed": 0,
     "data_root": None,
 }
+UNITS = {"loss": "nats"}
 INTERRUPTED = 130  # what a shell expects of a program that Ctrl-C ended
 
 
@@ -48,6 +49,7 @@ def add_parser(commands: Any) -> None:
     add("--backend", metavar="NAME", help=f"one of {', '.join(BACKENDS)} (default: {mc.get_backend()})")
     add("--seed", type=int, metavar="N", help="of the split, the weights, the order and the dropout (default: 0)")
     add("--data-root", metavar="DIR", help="where the data set's files are (default: the variable MINICNN_DATA)")
+    add("--plot", action="store_true", help="draw the curves after every epoch: in a window, or without one in a file")
     folder = train.add_mutually_exclusive_group()
     folder.add_argument("--out", metavar="DIR", help="folder for the results (default: a new one under runs/)")
     folder.add_argument("--resume", metavar="DIR", help="go on with the run in this folder")
@@ -76,7 +78,7 @@ def train_command(arguments: argparse.Namespace) -> int:
     print(f"{splits!r}, normalised by the training set's mean and standard deviation")
     print(f"\n{trainer.model.summary(image_shape)}\n", flush=True)
     try:
-        return _train_and_test(trainer, splits, settings, out)
+        return _train_and_test(trainer, splits, settings, out, plot=arguments.plot)
     except KeyboardInterrupt:
         print(
             f"\nminicnn: interrupted; the checkpoint after epoch {trainer.epoch} is kept. Go on with:\n"
@@ -86,23 +88,21 @@ def train_command(arguments: argparse.Namespace) -> int:
         return INTERRUPTED
 
 
-def _train_and_test(trainer: "Trainer", splits: "Splits", settings: dict[str, Any], out: Path) -> int:
+def _train_and_test(trainer: "Trainer", splits: "Splits", settings: dict[str, Any], out: Path, *, plot: bool) -> int:
     from minicnn.analyse import plot_history
     from minicnn.train.files import replace_file
-    from minicnn.train.progress import EpochLines
 
-    on_terminal = sys.stdout.isatty() and sys.stderr.isatty()
     trainer.fit(
         splits.train,
         validation=splits.validation,
         epochs=settings["epochs"],
         batch_size=settings["batch_size"],
-        callbacks=[] if on_terminal else [EpochLines()],
+        callbacks=_watchers(out, plot),
         out=out,
         resume=True,
     )
     result = trainer.evaluate(splits.test)
-    plot_history(trainer.history, units={"loss": "nats"}).savefig(out / "curves.png")
+    plot_history(trainer.history, units=UNITS).savefig(out / "curves.png")
     record = {
         "epochs": trainer.epoch,
         "test": result,
@@ -127,6 +127,21 @@ def _train_and_test(trainer: "Trainer", splits: "Splits", settings: dict[str, An
     ):
         print(f"  {name:<15} {what}")
     return 0
+
+
+def _watchers(out: Path, plot: bool) -> list["Callback"]:
+    """Return what shows the training while it runs, beside the bar that a terminal gets."""
+    from minicnn.analyse import LivePlot
+    from minicnn.train.progress import EpochLines
+
+    on_terminal = sys.stdout.isatty() and sys.stderr.isatty()
+    watchers: list[Callback] = [] if on_terminal else [EpochLines()]
+    if plot:
+        live = LivePlot(out / "curves.png", units=UNITS)
+        where = f"in {live.path}: there is no window here" if live.open() == "file" else "in a window"
+        print(f"the learning curves are drawn after every epoch {where}\n", flush=True)
+        watchers.append(live)
+    return watchers
 
 
 def _is_complete(folder: Path, epochs: int) -> bool:

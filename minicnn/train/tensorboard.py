@@ -15,6 +15,10 @@ from minicnn.train.means import RunningMeans
 
 EXAMPLES = 25
 """How many training images are shown."""
+BUCKETS = 30
+"""Of equal width, in a histogram; TensorBoard's pages have no more either."""
+QUEUE, FLUSH = 1000, 5
+"""Events that may wait for the thread that writes them; seconds after which what it wrote is on the disk."""
 
 
 class TensorBoard(Callback):
@@ -23,9 +27,11 @@ class TensorBoard(Callback):
         trainer.fit(train, validation=validation, callbacks=[TensorBoard("runs/first")])
 
     There are two runs, `train` and `validation`, so that their curves lie over each other: "epoch_loss" and the like
-    against the epoch, and in `train` "batch_loss" and the like against the number of training steps. The card of the
-    training and the model's table are among the texts, and what was chosen is under "HPARAMS" with what came of it.
-    Tags and arguments are Keras'. It takes the extra `tensorboard`: tensorboardX writes, tensorboard shows.
+    against the epoch. Against the number of training steps there are "batch_loss" and the like of each batch in
+    `train`, and "evaluation_loss_vs_iterations" and the like in `validation`. The card of the training and the model's
+    table are among the texts, and what was chosen is under "HPARAMS" with what came of it. A run that is resumed goes
+    on in the same folder. Tags and arguments are Keras'. It takes the extra `tensorboard`: tensorboardX writes,
+    tensorboard shows.
 
     Parameters
     ----------
@@ -91,24 +97,27 @@ class TensorBoard(Callback):
         assert isinstance(logs, RunningMeans)
         sums = {name: (float(logs.sums[name]), float(logs.weights[name])) for name in logs}
         if (step - 1) % self.update_freq == 0:
+            values = {}
             for name, (total, weight) in sums.items():
                 total_before, weight_before = self._before.get(name, (0.0, 0.0))
-                mean = (total - total_before) / (weight - weight_before)
-                self._writer("train").add_scalar(f"batch_{name}", mean, step)
-            self._writer("train").add_scalar("batch_lr", self.trainer.optimizer.lr, step)
+                values[f"batch_{name}"] = (total - total_before) / (weight - weight_before)
+            self._write_scalars("train", {**values, "batch_lr": self.trainer.optimizer.lr}, step)
         self._before = sums
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
         """Write the means over the epoch, and what else was asked for."""
-        for name, value in logs.items():
-            run, tag = ("validation", name.removeprefix("val_")) if name.startswith("val_") else ("train", name)
-            self._writer(run).add_scalar(f"epoch_{tag}", value, epoch)
+        validation = {name.removeprefix("val_"): value for name, value in logs.items() if name.startswith("val_")}
+        self._write_scalars("train", {f"epoch_{n}": value for n, value in logs.items() if n[:4] != "val_"}, epoch)
+        if validation:
+            self._write_scalars("validation", {f"epoch_{n}": value for n, value in validation.items()}, epoch)
+            by_step = {f"evaluation_{n}_vs_iterations": value for n, value in validation.items()}
+            self._write_scalars("validation", by_step, self.trainer.pace.steps)
         train = self._writer("train")
         if self.histogram_freq and epoch % self.histogram_freq == 0:
             for name, parameter in self.trainer.model.named_parameters().items():
-                train.add_histogram(f"weights/{name}", to_host(parameter.data), epoch)
+                train.add_histogram_raw(f"weights/{name}", **buckets(to_host(parameter.data)), global_step=epoch)
                 if parameter.grad is not None:
-                    train.add_histogram(f"gradients/{name}", to_host(parameter.grad), epoch)
+                    train.add_histogram_raw(f"gradients/{name}", **buckets(to_host(parameter.grad)), global_step=epoch)
         convolution = next((layer for _, layer in self.trainer.model.named_layers() if isinstance(layer, Conv2d)), None)
         if self.write_images and convolution is not None:
             train.add_image("filters of the first convolution", grid(to_host(convolution.weight.data)), epoch)
@@ -130,9 +139,20 @@ class TensorBoard(Callback):
         if run not in self._writers:
             suffix = f".{self.trainer.pace.steps:09}"  # two files of one second are two files, in their order
             self._writers[run] = self._writer_class(
-                str(self.log_dir / run), purge_step=self._hide_after, filename_suffix=suffix
+                str(self.log_dir / run),
+                purge_step=self._hide_after,
+                filename_suffix=suffix,
+                max_queue=QUEUE,
+                flush_secs=FLUSH,
             )
         return self._writers[run]
+
+    def _write_scalars(self, run: str, values: Mapping[str, float], step: int) -> None:
+        """Write several numbers as one event: it is the events that cost time."""
+        from tensorboardX.proto.summary_pb2 import Summary
+
+        named = [Summary.Value(tag=tag, simple_value=float(value)) for tag, value in values.items()]
+        self._writer(run).file_writer.add_summary(Summary(value=named), step)
 
     def _write_hyperparameters(self) -> None:
         from tensorboardX.summary import hparams
@@ -156,8 +176,30 @@ class TensorBoard(Callback):
         train = self._writer("train")
         for summary in hparams(chosen, results):
             train.file_writer.add_summary(summary)
-        for name, value in results.items():
-            train.add_scalar(name, value, trainer.epoch)
+        self._write_scalars("train", results, trainer.epoch)
+
+
+def buckets(values: np.ndarray) -> dict[str, Any]:
+    """Count an array's numbers in buckets of equal width from the least to the greatest, as an event keeps them.
+
+    So does Keras. Finding the bucket of a number takes no search then, and less than half the time of tensorboardX's
+    default, buckets of growing width.
+    """
+    values = values.ravel()
+    if values.size == 0 or values.min() == values.max():
+        counts, edges = np.array([values.size]), np.repeat(values[:1], 2)
+    else:
+        counts, edges = np.histogram(values, BUCKETS)
+    exact = values.astype(np.float64)  # and no product of vectors: BLAS would wake its threads for it
+    return {
+        "min": float(edges[0]),
+        "max": float(edges[-1]),
+        "num": values.size,
+        "sum": float(exact.sum()),
+        "sum_squares": float(np.square(exact).sum()),
+        "bucket_limits": edges[1:].tolist(),
+        "bucket_counts": counts.tolist(),
+    }
 
 
 def grid(images: np.ndarray) -> np.ndarray:

@@ -1,6 +1,14 @@
 """The event files, read back by TensorBoard's own loader."""
 
+import json
+import re
+import shutil
+import subprocess
 import sys
+import sysconfig
+import time
+import urllib.request
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -8,7 +16,7 @@ import pytest
 from minicnn import optim
 from minicnn.errors import ArgumentError, DependencyError
 from minicnn.train import Callback, TensorBoard
-from minicnn.train.tensorboard import grid
+from minicnn.train.tensorboard import buckets, grid
 
 tensorboardx = pytest.importorskip("tensorboardX", reason="tensorboardX is not installed")
 accumulator = pytest.importorskip(
@@ -49,6 +57,8 @@ def test_every_measure_of_every_epoch_is_there(new_trainer, few, tmp_path):
     for name in ("loss", "accuracy"):
         want = dict(zip(history.epoch, history[f"val_{name}"], strict=True))
         assert scalars(validation, f"epoch_{name}") == pytest.approx(want, rel=1e-6)
+        by_step = {2 * epoch: value for epoch, value in want.items()}  # forty images in batches of 32
+        assert scalars(validation, f"evaluation_{name}_vs_iterations") == pytest.approx(by_step, rel=1e-6)
 
 
 @pytest.mark.parametrize("update_freq", [1, 2, 3, "epoch"])
@@ -85,6 +95,26 @@ def test_histograms_are_of_the_weights_and_their_gradients(new_trainer, few, tmp
     assert events.Histograms("gradients/6.weight")[-1].histogram_value.max == pytest.approx(gradient.max())
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_buckets_count_every_number_once(dtype):
+    values = np.random.default_rng(0).normal(2, 3, size=(40, 25)).astype(dtype)
+    found = buckets(values)
+    edges = np.linspace(values.min(), values.max(), 31)
+    want = [np.sum((values >= low) & (values < high)) for low, high in pairwise(edges)]
+    want[-1] += 1  # the greatest
+    assert sum(found["bucket_counts"]) == found["num"] == 1000
+    assert np.abs(np.subtract(found["bucket_counts"], want)).sum() <= 2  # edges are rounded
+    np.testing.assert_allclose(found["bucket_limits"], edges[1:], rtol=1e-5, atol=1e-6)
+    assert (found["min"], found["max"]) == (values.min(), values.max())
+    exact = values.astype(np.float64)
+    assert (found["sum"], found["sum_squares"]) == pytest.approx((exact.sum(), (exact**2).sum()))
+
+
+def test_buckets_of_equal_numbers_are_one():
+    found = buckets(np.full((3, 2), -1.5, dtype=np.float32))
+    assert (found["bucket_limits"], found["bucket_counts"], found["min"], found["max"]) == ([-1.5], [6], -1.5, -1.5)
+
+
 def test_images_texts_and_choices_are_there(new_trainer, few, tmp_path):
     trainer = new_trainer(optimizer=optim.AdamW)
     trainer.fit(few, validation=few, epochs=1, callbacks=[TensorBoard(tmp_path, write_images=True)])
@@ -111,19 +141,124 @@ def test_a_resumed_run_hides_the_steps_that_are_done_again(new_trainer, few, tmp
         try:
             new_trainer().fit(
                 few,
+                validation=few.subset(np.arange(9)),
                 epochs=2,
                 batch_size=8,
                 out=tmp_path / "run",
                 resume=True,
-                callbacks=[TensorBoard(tmp_path / "logs"), *callbacks],
+                callbacks=[TensorBoard(tmp_path / "logs", histogram_freq=1, write_images=True), *callbacks],
             )
         except KilledError:
             continue
     once = new_trainer()
-    once.fit(few, epochs=2, batch_size=8, callbacks=[TensorBoard(tmp_path / "once")])
-    resumed = read(tmp_path / "logs" / "train").Scalars("batch_loss")
-    want = read(tmp_path / "once" / "train").Scalars("batch_loss")
-    assert [(event.step, event.value) for event in resumed] == [(event.step, event.value) for event in want]
+    once.fit(
+        few,
+        validation=few.subset(np.arange(9)),
+        epochs=2,
+        batch_size=8,
+        callbacks=[TensorBoard(tmp_path / "once", histogram_freq=1)],
+    )
+    for run in ("train", "validation"):
+        resumed, want = read(tmp_path / "logs" / run), read(tmp_path / "once" / run)
+        assert resumed.Tags()["scalars"] == want.Tags()["scalars"]
+        for tag in want.Tags()["scalars"]:
+            if tag.startswith("final_"):
+                continue  # the training that failed came to an end, too
+            assert [(e.step, e.value) for e in resumed.Scalars(tag)] == [(e.step, e.value) for e in want.Scalars(tag)]
+        for tag in want.Tags()["histograms"]:
+            steps = [event.step for event in resumed.Histograms(tag)]
+            assert steps == [event.step for event in want.Histograms(tag)] == [1, 2]
+
+
+class TestInTheBrowser:
+    """What TensorBoard itself shows of the files, while they are being written."""
+
+    @pytest.fixture
+    def serve(self):
+        """Return a function that starts TensorBoard on a folder and returns the page's address."""
+        program = shutil.which("tensorboard", path=sysconfig.get_path("scripts")) or shutil.which("tensorboard")
+        if program is None:
+            pytest.skip("the command tensorboard is not installed")
+        started = []
+
+        def start(folder):
+            command = [program, "--logdir", folder, "--host", "localhost", "--port", "0", "--load_fast=false"]
+            process = subprocess.Popen(
+                [*command, "--reload_interval", "1"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+            )
+            started.append(process)
+            for line in process.stderr:
+                if found := re.search(r"http://\S+:\d+/", line):
+                    return found[0]
+            raise AssertionError("tensorboard ended before it had an address")
+
+        yield start
+        for process in started:
+            process.terminate()
+            process.communicate(timeout=10)
+
+    @pytest.fixture
+    def browser(self):
+        chromium, driver = shutil.which("chromium") or shutil.which("google-chrome"), shutil.which("chromedriver")
+        if chromium is None or driver is None:
+            pytest.skip("chromium and chromedriver are not installed (Debian: chromium-driver)")
+        webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+        options = webdriver.ChromeOptions()
+        options.binary_location = chromium
+        for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1400,1000"):
+            options.add_argument(argument)
+        browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+        yield browser
+        browser.quit()
+
+    @pytest.mark.slow
+    def test_both_runs_are_there_before_the_training_ends(self, new_trainer, few, tmp_path, serve, browser):
+        shown = {"train", "validation", "epoch_accuracy", "epoch_loss", "epoch_lr"}
+
+        class Look(Callback):
+            """Open the page after the second epoch of three, and note what is on it."""
+
+            def on_epoch_end(self, epoch, logs):
+                if epoch == 2:
+                    address = serve(tmp_path)
+                    self.tags = wait_for(lambda: tags_by_run(address), lambda tags: "epoch_loss" in tags["validation"])
+                    browser.get(f"{address}#scalars&tagFilter=epoch")
+                    self.words = wait_for(lambda: page_text(browser).split(), lambda words: shown <= set(words))
+                    browser.save_screenshot(str(tmp_path / "page.png"))  # to look at
+
+        look = Look()
+        new_trainer().fit(few, validation=few, epochs=3, callbacks=[TensorBoard(tmp_path, histogram_freq=1), look])
+        assert set(look.words) >= shown
+        assert {"epoch_loss", "epoch_accuracy", "epoch_lr", "batch_loss", "batch_lr"} <= set(look.tags["train"])
+        assert {"epoch_loss", "epoch_accuracy", "evaluation_loss_vs_iterations"} <= set(look.tags["validation"])
+
+
+def tags_by_run(address):
+    with urllib.request.urlopen(f"{address}data/plugin/scalars/tags", timeout=10) as answer:
+        return {"train": {}, "validation": {}} | json.load(answer)
+
+
+def page_text(browser):
+    """Return what is on the page, in the shadow trees of its elements, too."""
+    return browser.execute_script("""
+        const texts = [];
+        const visit = node => {
+            if (node.nodeType === Node.TEXT_NODE) texts.push(node.textContent);
+            if (node.shadowRoot) visit(node.shadowRoot);
+            if (!["SCRIPT", "STYLE"].includes(node.nodeName)) node.childNodes.forEach(visit);
+        };
+        visit(document.body);
+        return texts.join(" ");
+    """)
+
+
+def wait_for(get, is_there, *, seconds=30):
+    """Ask until what was asked for is there; return it."""
+    end = time.monotonic() + seconds
+    while not is_there(value := get()):
+        assert time.monotonic() < end, f"after {seconds} s there was only {value!r}"
+        time.sleep(0.2)
+    return value
 
 
 def test_a_grid_shows_every_image_stretched_alike():
