@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from minicnn.backend import CounterRng
 from minicnn.data import ArrayDataset
 from minicnn.nn import BatchNorm1d, BatchNorm2d, Layer
 from minicnn.optim.groups import describe
@@ -91,7 +90,7 @@ def make_card(trainer: "Trainer") -> Card:
             else "none"
             if fitting.augment is None
             else repr(fitting.augment),
-            "dropout and relatives": _layers(model, _is_random) or "none",
+            "dropout and relatives": _layers(model, Layer.draws) or "none",
             "normalisation": _layers(model, lambda layer: isinstance(layer, BatchNorm1d | BatchNorm2d)) or "none",
             "other regularisers": ", ".join(_regularisers(trainer)) or "none",
             "callbacks": ", ".join(_name(callback) for callback in fitting.callbacks) or "none" if fitting else UNKNOWN,
@@ -148,11 +147,6 @@ def _steps(trainer: "Trainer") -> str:
     if trainer.stop_reason is not None:
         return f"{done}; stopped early: {trainer.stop_reason}"
     return done if trainer.epoch >= trainer.last_epoch else f"{done}; {trainer.last_epoch} epochs were asked for"
-
-
-def _is_random(layer: Layer) -> bool:
-    """Whether a layer draws random numbers of its own."""
-    return any(isinstance(value, CounterRng) for value in vars(layer).values())
 
 
 def _layers(model: Layer, wanted: Any) -> str:
