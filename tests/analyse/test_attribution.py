@@ -111,3 +111,12 @@ BAD = {
 def test_bad_inputs_are_refused(trained, images, call, error, match):
     with pytest.raises(error, match=match):
         call(trained, images)
+
+
+def test_grad_cam_weighs_a_channel_by_the_mean_of_its_gradient(images):
+    """Behind Flatten and Linear the gradient of a score with respect to the maps is the linear layer's row."""
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 3)).astype(np.float64)
+    a = model[:2].eval()(images)
+    alpha = model[3].weight.data[1].reshape(4, 36).mean(axis=1)
+    want = np.maximum(np.einsum("k,nkhw->nhw", alpha, a), 0)
+    np.testing.assert_allclose(grad_cam(model, images, target=1, layer="1"), stretched(want, (8, 8)), atol=1e-12)

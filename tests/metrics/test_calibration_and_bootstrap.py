@@ -109,3 +109,16 @@ BAD = {
 def test_bad_inputs_are_refused(call, error, match):
     with pytest.raises(error, match=match):
         call()
+
+
+def test_a_bin_has_its_upper_edge():
+    y_prob = np.array([[0.5, 0.5], [0.45, 0.55], [0.0, 1.0]])
+    y_true = np.array([1, 1, 1])  # the first is read as 0, with the confidence 0.5: the upper edge of bin 5 of 10
+    assert metrics.expected_calibration_error(y_true, y_prob, n_bins=10) == pytest.approx((0.5 + 0.45 + 0) / 3)
+
+
+def test_an_interval_of_half_the_cases_ends_at_the_quartiles():
+    y_pred = (np.arange(400) < 80).astype(int)
+    interval = metrics.bootstrap_interval(metrics.accuracy_score, np.zeros(400, dtype=int), y_pred, level=0.5)
+    width = 2 * 0.6745 * np.sqrt(0.8 * 0.2 / 400)
+    assert interval.high - interval.low == pytest.approx(width, rel=0.2)

@@ -135,3 +135,13 @@ BAD = {
 def test_bad_inputs_are_refused(args, options, error, match):
     with pytest.raises(error, match=match):
         metrics.recall_score(*args, **options)
+
+
+@given(pairs=PAIRS)
+def test_specificity_over_all_classes_together_counts_every_example_once_a_class(pairs):
+    y_true, y_pred = np.array(pairs).T
+    classes = np.unique([y_true, y_pred])
+    left_alone = sum(((y_true != k) & (y_pred != k)).sum() for k in classes)
+    negatives = sum((y_true != k).sum() for k in classes)
+    got = metrics.specificity_score(y_true, y_pred, average="micro", zero_division=0)
+    assert got == pytest.approx(left_alone / negatives if negatives else 0)
