@@ -72,7 +72,7 @@ def show(values):
 #
 # `LivePlot` draws the curves anew after every epoch: in a notebook below the cell, elsewhere in a window, and where
 # there is no display into a file. (`minicnn train --plot` does the same on the command line.) So a bad training can be
-# ended in its third epoch, and not be found out about in its three-hundredth.
+# ended in its third epoch, instead of being noticed in its three-hundredth.
 
 # %%
 live = LivePlot("watching_live.png", units={"loss": "nats"}, every=4)

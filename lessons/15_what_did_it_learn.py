@@ -122,7 +122,7 @@ assert (change < 1.85).all()
 # ## 2. The picture that a class likes best
 #
 # Start from faint noise and climb the score of a class. Networks on the plain digits are asked, and the outcome is
-# compared with the mean image of each class: is the likest one that of the class asked for?
+# compared with the mean image of each class: does it resemble the mean of the class asked for the most?
 
 
 # %%
@@ -151,7 +151,7 @@ other = row(
     "share that another network reads so, too", [accuracy(readers[(s + 1) % 3], liked[s], np.arange(10)) for s in SEEDS]
 )
 like = row(
-    "share that is likest to that class's mean",
+    "share that is most like that class's mean",
     [(np.corrcoef(liked[s].reshape(10, -1), means)[:10, 10:].argmax(axis=1) == np.arange(10)).mean() for s in SEEDS],
 )
 assert own.min() > 0.95
@@ -543,5 +543,5 @@ print("\ndrew what_did_it_learn_maps.png")
 # ## Try
 #
 # 1. Replace `MaxPool2d(8)` by `GlobalAvgPool2d()`, as Grad-CAM's authors would. What happens to its pointing game?
-# 2. Make the block fainter, or let half of the threes carry it. When does the network stop to rely on it?
+# 2. Make the block fainter, or let half of the threes carry it. When does the network stop relying on it?
 # 3. `analyse.write_report(trainer, digits.validation, "report.html")`: look for a mistake that you would make as well.

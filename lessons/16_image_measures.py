@@ -342,7 +342,7 @@ for name, mask in predictions.items():
     assert J < D
 
 # %% [markdown]
-# Jaccard is the lower number, always, and which of two masks of *one* image is better both say alike. Means over
+# Jaccard is the lower number, always, and for *one* image both rank any two masks the same way. Means over
 # *several* images are another matter. Two programs, two images:
 
 # %%

@@ -82,7 +82,7 @@ def test_a_report_on_it_is_one_command(first_run, capsys):
     assert "<title>basic on digits</title>" in page
     assert "1,200, in 30 epochs of 40 batches" in page
     assert "The test set was opened 1 time." in page
-    right = float(re.search(r"the network reads \d+ rightly \(([\d.]+)%\)", page)[1])
+    right = float(re.search(r"the network classifies \d+ correctly \(([\d.]+)%\)", page)[1])
     assert right == pytest.approx(100 * mc.train.History(_rows(run))["val_accuracy"][-1], abs=0.06)
     assert result["test_set_openings"] == ["evaluated after epoch 30"]
     assert {name: (run / name).read_bytes() for name in kept} == kept
@@ -104,7 +104,7 @@ def test_more_epochs_are_remembered_for_the_next_time(tmp_path):
 
 def test_a_report_on_no_run_says_so(tmp_path, capsys):
     assert main(["report", str(tmp_path)]) == 1
-    assert "there is no run to go on with" in capsys.readouterr().err
+    assert "there is no run in" in capsys.readouterr().err
 
 
 def test_a_second_run_gets_a_folder_of_its_own(first_run):
@@ -237,7 +237,7 @@ def test_a_terminal_gets_a_bar(tmp_path):
         ("--lr -1", "lr must be at least 0"),
         ("--seed -1", "seed must be a whole number from 0"),
         ("--dataset mnist --data-root nowhere", "is neither in nowhere nor in"),
-        ("--resume nowhere", "there is no run to go on with in nowhere"),
+        ("--resume nowhere", "there is no run in in nowhere"),
     ],
 )
 def test_bad_arguments_are_told_in_one_line(arguments, words, tmp_path, monkeypatch, capsys):

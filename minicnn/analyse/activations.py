@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minicnn import nn
-from minicnn.backend import Array, array_module, to_backend, to_host
+from minicnn.backend import Array, Key, array_module, to_backend, to_host
 from minicnn.data.dataset import checked_inputs
 from minicnn.errors import ArgumentError, expect_kind
 from minicnn.nn.modes import observing
+from minicnn.ops import random_uniform
 from minicnn.train.predicting import backend_of_model, dtype_of_model
 
 if TYPE_CHECKING:
@@ -214,7 +215,11 @@ def _draw(axes: "Axes", row: LayerStatistics, limit: float) -> None:
 def _measured(layer: nn.Layer, y: Array) -> dict[str, Any]:
     """Return what an output tells, right after the layer made it."""
     values = to_host(y)
-    sample = values.ravel()[:: max(1, values.size // SAMPLE)].astype(np.float64)
+    line = values.ravel()
+    at = np.arange(line.size)
+    if line.size > SAMPLE:  # at random: steps of equal length would see some channels alone
+        at = (random_uniform(Key(0, 0, 0), shape=(SAMPLE,)) * line.size).astype(np.int64)
+    sample = line[at].astype(np.float64)
     flat = _is_flat(layer, y)
     return {
         "shape": tuple(values.shape[1:]),

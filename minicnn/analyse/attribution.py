@@ -107,6 +107,8 @@ def occlusion(
     size, stride = whole_number("size", size), whole_number("stride", stride)
     if size > min(height, width):
         raise ArgumentError(f"a square of {size} does not fit into images of {height} x {width}")
+    if stride > size:
+        raise ArgumentError(f"squares of {size} every {stride} pixels leave gaps; stride may be at most the size")
     total, covered = np.zeros((n, height, width)), np.zeros((height, width))
     with looking_at(model):
         scores = model(x)

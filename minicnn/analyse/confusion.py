@@ -7,7 +7,7 @@ import numpy as np
 
 from minicnn.analyse.style import new_figure
 from minicnn.backend import to_host
-from minicnn.errors import ShapeError
+from minicnn.errors import ShapeError, listed
 from minicnn.metrics import confusion_matrix
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def plot_confusion_matrix(
     present = np.unique(np.concatenate([y_true.ravel(), y_pred.ravel()]))
     labels = present if classes is None else np.arange(len(classes))
     if classes is not None and not np.isin(present, labels).all():
-        raise ShapeError(f"there are {len(classes)} names for labels up to {present.max()}; one each is needed")
+        raise ShapeError(f"there are {len(classes)} names for the labels {listed(present)}; one each is needed")
     names = [str(name) for name in (present if classes is None else classes)]
     counts = confusion_matrix(y_true, y_pred, labels=labels)
     shares = confusion_matrix(y_true, y_pred, labels=labels, normalize="true")

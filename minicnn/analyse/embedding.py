@@ -93,6 +93,8 @@ def plot_embedding(
     points, y = check_points(points, "points"), np.asarray(to_host(y))
     if points.shape[1] != 2 or y.shape != (len(points),) or (images is not None and len(images) != len(points)):
         raise ShapeError(f"points {points.shape} and y {y.shape} do not fit together; expected (N, 2), (N,), N images")
+    if classes is not None and not np.isin(y, np.arange(len(classes))).all():
+        raise ShapeError(f"y holds labels beyond the {len(classes)} names of classes")
     figure = new_figure(8, 6.6)
     axes = figure.subplots()
     for number, label in enumerate(np.unique(y)):
@@ -166,4 +168,7 @@ def similar_images(features: Any, queries: Any, *, k: int = 5, metric: str = "eu
 
     distances, indices = KDTree(features).query(queries, k=k)
     distances, indices = distances.reshape(len(queries), k), indices.reshape(len(queries), k)
-    return Neighbours(indices, distances**2 / 2 if metric == "cosine" else distances)  # |a - b|^2 = 2 - 2 cos
+    if metric == "cosine":  # |a - b|^2 = 2 - 2 cos, and a row of zeros has no direction
+        nothing = (queries == 0).all(axis=1)[:, None] | (features == 0).all(axis=1)[indices]
+        distances = np.where(nothing, 1.0, distances**2 / 2)
+    return Neighbours(indices, distances)

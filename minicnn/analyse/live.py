@@ -92,7 +92,7 @@ class LivePlot(Callback):
 
     def on_batch_end(self, batch: int, logs: Mapping[str, float]) -> None:
         """Let a window answer to mouse and keyboard; it would be frozen until the end of the epoch."""
-        if self._window is not None and time.monotonic() - self._looked > PATIENCE:
+        if self._window is not None and not self._closed_by_hand() and time.monotonic() - self._looked > PATIENCE:
             self._window.canvas.flush_events()
             self._looked = time.monotonic()
 

@@ -56,6 +56,9 @@ def plot_mistakes(
         )
     if order not in ("confident", "worst"):
         raise ArgumentError(f"order must be 'confident' or 'worst', not {order!r}")
+    if not np.isin(y_true, np.arange(probabilities.shape[1])).all():
+        raise DataError(f"y_true must hold labels from 0 to {probabilities.shape[1] - 1}, as probabilities has columns")
+    y_true = y_true.astype(np.int64)
     names = [str(k) for k in range(probabilities.shape[1])] if classes is None else [str(name) for name in classes]
     read_as = probabilities.argmax(axis=1)
     wrong = np.flatnonzero(read_as != y_true)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from minicnn.analyse.activations import STEEPEST
 from minicnn.backend import to_backend, to_host
 from minicnn.errors import ArgumentError, ShapeError, whole_number
 from minicnn.geometry import PairLike, pair
@@ -23,6 +24,7 @@ from minicnn.nn import (
     Dropout,
     Flatten,
     GlobalAvgPool2d,
+    Identity,
     Layer,
     Linear,
     MaxPool2d,
@@ -30,6 +32,9 @@ from minicnn.nn import (
     evaluating,
 )
 from minicnn.train.predicting import backend_of_model, dtype_of_model, softmax
+
+EVERY_PLACE_ALIKE = (*STEEPEST, BatchNorm2d, Identity)
+"""Layers that do the same to every pixel of a map."""
 
 
 @dataclass(frozen=True)
@@ -111,13 +116,13 @@ def sliding_window(
     """
     image, size, stride = _checked(model, image), pair(size, "size"), pair(stride, "stride")
     tops, lefts = _places(image.shape[1:], size, stride)
-    windows = np.lib.stride_tricks.sliding_window_view(image, size, axis=(1, 2))
-    windows = windows[:, tops][:, :, lefts].transpose(1, 2, 0, 3, 4)  # (rows, columns, C, height, width)
-    windows = windows.reshape(-1, *windows.shape[2:])
+    windows = np.lib.stride_tricks.sliding_window_view(image, size, axis=(1, 2))  # all of them, none copied yet
+    rows, columns = (places.ravel() for places in np.meshgrid(tops, lefts, indexing="ij"))
     scores = []
     with evaluating(model):
-        for batch in _batches(windows, whole_number("batch_size", batch_size), verbose):
-            scores.append(to_host(model(to_backend(np.ascontiguousarray(batch), backend_of_model(model)))))
+        for some in _batches(len(rows), whole_number("batch_size", batch_size), verbose):
+            batch = np.ascontiguousarray(windows[:, rows[some], columns[some]].swapaxes(0, 1))
+            scores.append(to_host(model(to_backend(batch, backend_of_model(model)))))
     flat = np.concatenate(scores)
     if flat.ndim != 2:
         raise ShapeError(f"the model gives {flat.shape}, expected scores of classes (N, K)")
@@ -186,10 +191,13 @@ def fully_convolutional(model: Layer, input_shape: tuple[int, int, int]) -> tupl
                 seen = (layer.out_features, 1, 1)
             elif isinstance(layer, BatchNorm1d):
                 new.append(_for_maps(layer))
-            elif not isinstance(layer, Dropout):
+            elif isinstance(layer, Conv2d | MaxPool2d | AvgPool2d):
                 new.append(layer)
-                if isinstance(layer, Conv2d | MaxPool2d | AvgPool2d):
-                    down, across = down * layer.stride[0], across * layer.stride[1]
+                down, across = down * layer.stride[0], across * layer.stride[1]
+            elif type(layer) in EVERY_PLACE_ALIKE:
+                new.append(layer)
+            elif not isinstance(layer, Dropout):
+                raise ArgumentError(f"{layer!r}: whether it treats every place alike is not known; use sliding_window")
     return Sequential(*new), (down, across)
 
 
@@ -294,10 +302,10 @@ def _places(shape: tuple[int, ...], size: tuple[int, int], stride: tuple[int, in
     return np.arange(0, shape[0] - size[0] + 1, stride[0]), np.arange(0, shape[1] - size[1] + 1, stride[1])
 
 
-def _batches(windows: np.ndarray, batch_size: int, verbose: bool) -> Iterator[np.ndarray]:
-    pieces = range(0, len(windows), batch_size)
+def _batches(count: int, batch_size: int, verbose: bool) -> Iterator[slice]:
+    starts = range(0, count, batch_size)
     if verbose:
         from tqdm import tqdm
 
-        pieces = tqdm(pieces, desc="windows", unit="batch")
-    return (windows[start : start + batch_size] for start in pieces)
+        starts = tqdm(starts, desc="windows", unit="batch")
+    return (slice(start, start + batch_size) for start in starts)

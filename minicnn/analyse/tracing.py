@@ -1,6 +1,6 @@
 """Getting at what flows through a model that is being looked at, and leaving it as it was."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -103,7 +103,7 @@ def chosen_classes(scores: Array, target: Any) -> np.ndarray:
     n, k = scores.shape
     if target is None:
         return to_host(scores).argmax(axis=1)
-    classes = np.asarray(target)
+    classes = np.asarray(to_host(target))
     if classes.ndim > 1 or (classes.ndim == 1 and len(classes) != n):
         raise ShapeError(f"target has shape {classes.shape}, expected a class, or one for each of {n} images")
     if classes.dtype.kind not in "iu" or ((classes < 0) | (classes >= k)).any():
@@ -117,8 +117,3 @@ def score_gradient(model: Layer, x: Array, target: Any) -> Array:
     one_hot = np.zeros(tuple(scores.shape), dtype=scores.dtype)
     one_hot[np.arange(len(one_hot)), chosen_classes(scores, target)] = 1
     return model.backward(array_module(x).asarray(one_hot))
-
-
-def in_batches(function: Callable[[Array], Array], x: Array, batch_size: int) -> np.ndarray:
-    """Return function(x) put together from batches, on the host."""
-    return np.concatenate([to_host(function(x[i : i + batch_size])) for i in range(0, len(x), batch_size)])

@@ -15,7 +15,7 @@ from minicnn.grade.command import add_parser as add_grade_parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; return the exit status: 0, 1 for what could not be done, 130 after Ctrl-C."""
+    """Run a command; return the exit status: 0, 1 for what could not be done, 2 without a command, 130 after Ctrl-C."""
     arguments = _parser().parse_args(argv)
     try:
         return arguments.run(arguments)

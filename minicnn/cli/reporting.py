@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import minicnn as mc
+from minicnn.backend import backend_problem
 from minicnn.cli.training import began_with, build
 from minicnn.errors import CheckpointError
 
@@ -28,7 +29,12 @@ def report_command(arguments: argparse.Namespace) -> int:
     settings = began_with(folder)
     if arguments.data_root is not None:
         settings["data_root"] = arguments.data_root
-    mc.set_backend(settings["backend"] or mc.get_backend())
+    recorded = settings["backend"] or mc.get_backend()
+    problem = backend_problem(recorded)
+    if problem is None:
+        mc.set_backend(recorded)
+    else:
+        print(f"the run was made on {recorded}, which cannot run here ({problem}); going on on {mc.get_backend()}")
     trainer, splits = build(settings)
     load_checkpoint(trainer, folder / "checkpoint.npz")
     if trainer.epoch == 0:

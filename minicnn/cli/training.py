@@ -67,10 +67,9 @@ def train_command(arguments: argparse.Namespace) -> int:
     whole_number("batch_size", settings["batch_size"])
     trainer, splits = build(settings)
     image_shape = splits.train.x.shape[1:]
-    if arguments.resume is not None and _is_complete(Path(arguments.resume), settings["epochs"]):
-        print(
-            f"the run in {arguments.resume} is complete; --epochs N with N above {settings['epochs']} goes on with it"
-        )
+    done = 0 if arguments.resume is None else _epochs_done(Path(arguments.resume))
+    if done >= settings["epochs"]:
+        print(f"the run in {arguments.resume} is complete; --epochs N with N above {done} goes on with it")
         return 0
 
     out = _folder(arguments, settings)
@@ -102,7 +101,8 @@ def _train_and_test(trainer: "Trainer", splits: "Splits", settings: dict[str, An
         resume=True,
     )
     result = trainer.evaluate(splits.test)
-    plot_history(trainer.history, units=UNITS).savefig(out / "curves.png")
+    curves = plot_history(trainer.history, units=UNITS)
+    replace_file(out / "curves.png", lambda file: curves.savefig(file, format="png"))
     record = {
         "epochs": trainer.epoch,
         "test": result,
@@ -144,12 +144,12 @@ def _watchers(out: Path, plot: bool) -> list["Callback"]:
     return watchers
 
 
-def _is_complete(folder: Path, epochs: int) -> bool:
-    """Return whether a run has trained that long and was tested: then going on would only open the test set again."""
+def _epochs_done(folder: Path) -> int:
+    """Return how long a run was trained before it was tested: to go no further would only open the test set again."""
     try:
-        return json.loads((folder / "result.json").read_text())["epochs"] >= epochs
+        return int(json.loads((folder / "result.json").read_text())["epochs"])
     except (OSError, ValueError, KeyError):
-        return False
+        return 0
 
 
 def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -172,7 +172,7 @@ def began_with(folder: Path) -> dict[str, Any]:
     try:
         return {**DEFAULTS, **json.loads(path.read_text())["settings"]}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"there is no run to go on with in {folder}: {path} ({error})") from None
+        raise CheckpointError(f"there is no run in {folder}: {path} ({error})") from None
 
 
 def _folder(arguments: argparse.Namespace, settings: dict[str, Any]) -> Path:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minicnn.backend import CounterRng, Key, to_host
-from minicnn.errors import ArgumentError, DataError, ShapeError, UndefinedMetricWarning, whole_number
+from minicnn.errors import ArgumentError, DataError, MinicnnError, ShapeError, UndefinedMetricWarning, whole_number
 from minicnn.ops import random_uniform
 
 
@@ -73,10 +73,17 @@ def bootstrap_interval(
         raise DataError("there are no predictions to be measured")
     rng = CounterRng(seed)
     value = float(measure(y_true, y_pred, **options))
+
+    def of_a_draw() -> float:
+        i = _draw(rng.next_key(), n)
+        try:
+            return float(measure(y_true[i], y_pred[i], **options))
+        except (UndefinedMetricWarning, MinicnnError):  # it is defined for all examples, and not for these
+            return np.nan
+
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UndefinedMetricWarning)
-        indices = (_draw(rng.next_key(), n) for _ in range(resamples))
-        values = np.array([float(measure(y_true[i], y_pred[i], **options)) for i in indices])
+        warnings.simplefilter("error", UndefinedMetricWarning)
+        values = np.array([of_a_draw() for _ in range(resamples)])
     values = values[np.isfinite(values)]
     if len(values) * 2 < resamples:
         raise DataError(

@@ -67,8 +67,13 @@ def expected_calibration_error(y_true: Any, y_prob: Any, *, n_bins: int = 15) ->
     Raises `ShapeError` or `DataError` if they do not fit together, are empty or no probabilities.
     """
     y_true, y_prob = np.asarray(to_host(y_true)), np.asarray(to_host(y_prob))
-    if y_prob.ndim != 2 or y_true.shape != (len(y_prob),):
-        raise ShapeError(f"y_true has shape {y_true.shape} and y_prob {y_prob.shape}, expected (N,) and (N, K)")
+    if y_prob.ndim != 2 or y_true.shape != (len(y_prob),) or y_prob.shape[1] < 2:
+        raise ShapeError(
+            f"y_true has shape {y_true.shape} and y_prob {y_prob.shape}, expected (N,) and (N, K) for K classes; of "
+            "one column p take np.stack([1 - p, p], axis=1)"
+        )
+    if not np.isin(y_true, np.arange(y_prob.shape[1])).all():
+        raise DataError(f"y_true must hold labels from 0 to {y_prob.shape[1] - 1}")
     _check_probabilities(y_prob, "y_prob")
     n_bins = whole_number("n_bins", n_bins)
     confidence, right = y_prob.max(axis=1), y_prob.argmax(axis=1) == y_true

@@ -17,13 +17,13 @@ import numpy as np
 
 from minicnn.backend import Array, to_host
 from minicnn.errors import ArgumentError, DataError, ShapeError, UndefinedMetricWarning, listed
-from minicnn.metrics.counting import averaged_over, classes_in, two_columns
+from minicnn.metrics.counting import averaged_over, check_whole, classes_in, two_columns
 
 
 def accuracy_score(y_true: Array, y_pred: Array) -> Array:
     """Return the share of predictions that equal the labels, from 0 to 1; an array on a GPU stays there.
 
-    y_true, y_pred : labels of one shape
+    y_true, y_pred : labels of one shape; of tables (N, K) it is the share of entries, where scikit-learn counts rows
     Raises `ShapeError` if the shapes differ, `DataError` if they are empty.
     """
     y_true, y_pred = (np.asarray(y) if isinstance(y, list | tuple) else y for y in (y_true, y_pred))
@@ -189,7 +189,10 @@ def dice_score(y_true: Any, y_pred: Any, *, zero_division: Any = "warn") -> floa
     It is the F1 score of the pixels. Dice, "Measures of the amount of ecologic association between species", 1945.
     Raises `ShapeError` if the shapes differ, `DataError` if they are empty.
     """
-    a, b = (to_host(mask) != 0 for mask in (y_true, y_pred))
+    masks = [np.asarray(to_host(mask)) for mask in (y_true, y_pred)]
+    for mask in masks:
+        check_whole(mask, "a mask", "of probabilities take p >= 0.5")
+    a, b = (mask != 0 for mask in masks)
     if a.shape != b.shape:
         raise ShapeError(f"y_true has shape {a.shape} and y_pred {b.shape}; two masks of one shape are compared")
     return f1_score(a.ravel().astype(int), b.ravel().astype(int), zero_division=zero_division)

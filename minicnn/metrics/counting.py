@@ -55,15 +55,20 @@ def two_columns(y_true: Any, y_pred: Any) -> tuple[np.ndarray, np.ndarray]:
     if y_true.size == 0:
         raise DataError("there are no predictions to be measured")
     for name, y in (("y_true", y_true), ("y_pred", y_pred)):
-        if y.dtype.kind == "f" and not (np.isfinite(y) & (y == np.floor(y))).all():
-            raise DTypeError(
-                f"{name} holds {y.flat[0]}, which is no label; of scores take the largest, .argmax(axis=1)"
-            )
+        check_whole(y, name, "of scores take the largest, .argmax(axis=1)")
         if y.ndim == 2 and not np.isin(y, (0, 1)).all():
             raise DataError(
                 f"{name} of shape {y.shape} says which labels an example has, so it must hold 0 and 1 alone"
             )
     return y_true, y_pred
+
+
+def check_whole(y: np.ndarray, name: str, advice: str) -> None:
+    """Raise `DTypeError` if floating-point labels are not whole numbers."""
+    if y.dtype.kind == "f":
+        wrong = y[~(np.isfinite(y) & (y == np.floor(y)))]
+        if wrong.size:
+            raise DTypeError(f"{name} holds {wrong[0]}, which is no label; {advice}")
 
 
 def classes_in(y_true: np.ndarray, y_pred: np.ndarray, labels: Any = None) -> np.ndarray:

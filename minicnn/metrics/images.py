@@ -33,14 +33,14 @@ def peak_signal_noise_ratio(image_true: Any, image_test: Any, *, data_range: flo
     image_true, image_test : arrays of one shape
         The images.
     data_range : float, optional
-        The largest possible difference of two pixels; that of the type for whole numbers (255 for uint8).
+        The largest possible difference of two pixels; that of the type for uint8 (255) and uint16.
 
     Raises
     ------
     ShapeError, DataError
         If the shapes differ, or there are no pixels.
     ArgumentError
-        If the images are floating point and data_range is not given, or it is not above 0.
+        If data_range is not given for images of another type, or it is not above 0.
     """
     image_true, image_test = _two_images(image_true, image_test)
     data_range = _data_range(image_true, image_test, data_range)
@@ -77,7 +77,7 @@ def structural_similarity(
     win_size : int, optional
         Side of the window, odd and at least 3; by default 7, or what a Gaussian of that sigma needs (11).
     data_range : float, optional
-        L, the largest possible difference of two pixels; that of the type for whole numbers (255 for uint8).
+        L, the largest possible difference of two pixels; that of the type for uint8 (255) and uint16.
     channel_axis : int, optional
         Which axis holds channels; SSIM is then the mean of theirs.
     gaussian_weights : bool
@@ -96,7 +96,7 @@ def structural_similarity(
     ShapeError, DataError
         If the shapes differ, there are no pixels, or the window does not fit into the image.
     ArgumentError
-        If the images are floating point and data_range is not given, or an argument makes no sense.
+        If data_range is not given for images of another type, or an argument makes no sense.
     """
     im1, im2 = _two_images(im1, im2)
     L = _data_range(im1, im2, data_range)
@@ -167,13 +167,12 @@ def _two_images(image0: Any, image1: Any) -> tuple[np.ndarray, np.ndarray]:
 def _data_range(image0: np.ndarray, image1: np.ndarray, given: float | None) -> float:
     """Return the largest possible difference of two pixels."""
     if given is None:
-        if image0.dtype.kind not in "iu" or image0.dtype != image1.dtype:
+        if image0.dtype != image1.dtype or image0.dtype not in (np.uint8, np.uint16):
             raise ArgumentError(
                 f"images of {image0.dtype} and {image1.dtype} do not say how far apart two pixels can be; give "
-                "data_range: 1.0 for pixels from 0 to 1"
+                "data_range: 1.0 for pixels from 0 to 1, 255 for pixels from 0 to 255"
             )
-        limits = np.iinfo(image0.dtype)
-        return float(limits.max) - float(limits.min)
+        return float(np.iinfo(image0.dtype).max)
     if not 0 < given < math.inf:
         raise ArgumentError(f"data_range must be above 0, not {given}")
     return float(given)

@@ -97,7 +97,7 @@ def auc(x: Any, y: Any) -> float:
 
     Raises `DataError` for fewer than two points or an x that does both, `ShapeError` if the lengths differ.
     """
-    x, y = np.asarray(x), np.asarray(y)
+    x, y = np.asarray(to_host(x)), np.asarray(to_host(y))
     if x.shape != y.shape or x.ndim != 1:
         raise ShapeError(f"x has shape {x.shape} and y {y.shape}; expected two lists of one length")
     if len(x) < 2:
@@ -161,6 +161,8 @@ def _positives_by_threshold(y_true: Any, y_score: Any, pos_label: Any) -> tuple[
         raise DataError("there are no predictions to be measured")
     if not np.isfinite(y_score).all():
         raise DataError(f"y_score holds {y_score[~np.isfinite(y_score)][0]}; scores must be finite")
+    if y_score.dtype.kind != "f":
+        y_score = y_score.astype(np.float64)  # -y_score would overflow in small integers
     positive = y_true == _positive_label(y_true, pos_label)
     order = np.argsort(-y_score, kind="stable")
     score, positive = y_score[order], positive[order]

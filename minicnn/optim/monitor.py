@@ -7,6 +7,10 @@ from minicnn.errors import ArgumentError
 Mode = Literal["auto", "min", "max"]
 
 
+SMALL_IS_GOOD = ("loss", "error", "mae", "mse", "rmse", "mape", "perplexity", "distance")
+"""How names of measures end of which the smallest value is the best."""
+
+
 def expect_mode(mode: Mode, owner: str) -> Mode:
     """Return the mode. Raises `ArgumentError` if there is no such mode."""
     if mode not in ("auto", "min", "max"):
@@ -15,5 +19,5 @@ def expect_mode(mode: Mode, owner: str) -> Mode:
 
 
 def smaller_is_better(monitor: str, mode: Mode = "auto") -> bool:
-    """Return whether the smallest value is the best: in mode "auto", if the name ends in "loss" or "error"."""
-    return monitor.endswith(("loss", "error")) if mode == "auto" else mode == "min"
+    """Return whether the smallest value is the best: in mode "auto", if the name ends as a loss' or an error's does."""
+    return monitor.lower().endswith(SMALL_IS_GOOD) if mode == "auto" else mode == "min"

@@ -243,3 +243,12 @@ def test_several_models_have_a_row_each():
 def test_nothing_to_draw_is_refused(nothing):
     with pytest.raises(ArgumentError, match="no layer to draw"):
         plot_activations(nothing)
+
+
+def test_the_sample_of_a_histogram_sees_every_channel():
+    x = np.random.default_rng(0).normal(size=(2000, 100)).astype(np.float32)
+    layer = nn.Linear(100, 100)
+    layer.weight.data[:] = np.eye(100, dtype=np.float32)
+    layer.bias.data[np.arange(100) % 10 != 0] = -1e3  # nine units in ten are dead
+    row = activation_statistics(nn.Sequential(layer, nn.ReLU()), x).of("ReLU")[0]
+    assert (row.sample == 0).mean() == pytest.approx(0.95, abs=0.02)

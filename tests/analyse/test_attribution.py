@@ -120,3 +120,8 @@ def test_grad_cam_weighs_a_channel_by_the_mean_of_its_gradient(images):
     alpha = model[3].weight.data[1].reshape(4, 36).mean(axis=1)
     want = np.maximum(np.einsum("k,nkhw->nhw", alpha, a), 0)
     np.testing.assert_allclose(grad_cam(model, images, target=1, layer="1"), stretched(want, (8, 8)), atol=1e-12)
+
+
+def test_squares_that_leave_gaps_are_refused(trained, images):
+    with pytest.raises(ArgumentError, match="leave gaps"):
+        occlusion(trained, images, size=2, stride=3)

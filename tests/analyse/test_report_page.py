@@ -240,7 +240,7 @@ def test_mistakes_come_with_the_surest_first(page, trainer, part):
     wrong = p.argmax(axis=1) != part.y
     first = re.search(r"read as (\d) \((\d+)%\), is (\d)", page)
     assert int(first[2]) == round(100 * p[wrong].max())
-    assert f"{wrong.sum()} of 80 were misread" in page
+    assert f"{wrong.sum()} of 80 were misclassified" in page
 
 
 BAD = {
@@ -256,3 +256,18 @@ BAD = {
 def test_bad_inputs_are_refused(trainer, part, tmp_path, call, error, match):
     with pytest.raises(error, match=match):
         call(trainer, part, tmp_path / "report.html")
+
+
+def test_it_says_whether_the_examples_were_learned_from(trainer, part, digits, tmp_path):
+    fresh = write_report(trainer, part, tmp_path / "a.html").read_text()
+    assert "80 examples that it was not trained on" in fresh
+    learned = write_report(trainer, digits.train.subset(np.arange(20)), tmp_path / "b.html").read_text()
+    assert "20 examples that it was trained on" in learned
+
+
+def test_what_is_counted_is_spread_over_all_examples_and_said(trainer, part, tmp_path, monkeypatch):
+    monkeypatch.setattr("minicnn.analyse.report.sections.MOST_COUNTED", 40)
+    page = write_report(trainer, part, tmp_path / "x.html", classes=np.array(list("abcdefghij"))).read_text()
+    assert "Counts are of 40 of the 80 examples, evenly spread." in page
+    data = json.loads(re.search(r'id="data">(.*?)</script>', page)[1])
+    assert data["labels"] == part.y[np.linspace(0, 79, 40).astype(int)].tolist()

@@ -145,3 +145,30 @@ BAD = {
 def test_bad_inputs_are_refused(call, error, match):
     with pytest.raises(error, match=match):
         call()
+
+
+class Standardised(nn.Layer):
+    """Looks at the whole picture."""
+
+    def forward(self, x):
+        return x - x.mean(axis=(1, 2, 3), keepdims=True)
+
+    def backward(self, dy):
+        return dy
+
+
+@pytest.mark.parametrize("layer", [Standardised(), nn.FractionalMaxPool2d(2, output_ratio=0.7)], ids=repr)
+def test_layers_that_may_not_treat_every_place_alike_are_refused(layer):
+    with pytest.raises(ArgumentError, match="use sliding_window"):
+        fully_convolutional(nn.Sequential(layer, nn.Flatten(), nn.Linear(25, 2)), (1, 5, 5))
+
+
+def test_windows_are_copied_a_batch_at_a_time():
+    import tracemalloc
+
+    model = nn.Sequential(nn.GlobalAvgPool2d(), nn.Linear(1, 2))
+    tracemalloc.start()
+    sliding_window(model, image(1, 120, 120), 28, batch_size=64)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5e6  # all windows together are 27 MB

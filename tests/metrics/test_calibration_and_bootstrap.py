@@ -122,3 +122,26 @@ def test_an_interval_of_half_the_cases_ends_at_the_quartiles():
     interval = metrics.bootstrap_interval(metrics.accuracy_score, np.zeros(400, dtype=int), y_pred, level=0.5)
     width = 2 * 0.6745 * np.sqrt(0.8 * 0.2 / 400)
     assert interval.high - interval.low == pytest.approx(width, rel=0.2)
+
+
+@pytest.mark.parametrize("measure", [metrics.recall_score, metrics.f1_score, metrics.average_precision_score])
+def test_draws_in_which_a_measure_is_undefined_are_left_out(measure):
+    y = np.zeros(60, dtype=int)
+    y[:2] = 1  # about one draw in eight has no positive example
+    found = metrics.bootstrap_interval(measure, y, y)
+    assert (found.low, found.high) == (1, 1)
+
+
+def test_draws_without_one_of_the_classes_are_left_out():
+    y = np.repeat([0, 1, 2], [30, 30, 2])
+    p = np.eye(3)[y] * 0.7 + 0.1
+    found = metrics.bootstrap_interval(metrics.roc_auc_score, y, p, resamples=100, multi_class="ovr")
+    assert (found.low, found.high) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("y_true", "y_prob", "words"), [([0, 1], [[0.1], [0.9]], "one column"), ([0, 2], np.eye(2), "labels")]
+)
+def test_what_are_no_classes_is_refused(y_true, y_prob, words):
+    with pytest.raises((ShapeError, DataError), match=words):
+        metrics.expected_calibration_error(y_true, y_prob)

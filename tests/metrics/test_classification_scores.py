@@ -145,3 +145,13 @@ def test_specificity_over_all_classes_together_counts_every_example_once_a_class
     negatives = sum((y_true != k).sum() for k in classes)
     got = metrics.specificity_score(y_true, y_pred, average="micro", zero_division=0)
     assert got == pytest.approx(left_alone / negatives if negatives else 0)
+
+
+def test_probabilities_are_no_masks():
+    with pytest.raises(DTypeError, match=r"a mask holds 0\.02.*p >= 0\.5"):
+        metrics.dice_score([0, 0, 1], [0.0, 0.02, 1.0])
+
+
+def test_the_number_that_is_no_label_is_named():
+    with pytest.raises(DTypeError, match=r"y_pred holds 0\.5"):
+        metrics.precision_score([0.0, 1.0], [0.0, 0.5])

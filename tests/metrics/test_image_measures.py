@@ -95,3 +95,12 @@ BAD = {
 def test_bad_inputs_are_refused(call, error, match):
     with pytest.raises(error, match=match):
         call(pair(0, (12, 12))[0])
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.int64, np.float32])
+def test_types_that_do_not_say_their_range_are_asked_for_it(dtype):
+    a = np.array([[0, 100], [200, 50]], dtype=dtype)
+    with pytest.raises(ArgumentError, match="255 for pixels from 0 to 255"):
+        metrics.peak_signal_noise_ratio(a, a + 1)
+    want = skimage.metrics.peak_signal_noise_ratio(a, a + 1, data_range=255)
+    assert metrics.peak_signal_noise_ratio(a, a + 1, data_range=255) == pytest.approx(want)

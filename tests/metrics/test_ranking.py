@@ -101,3 +101,16 @@ BAD = {
 def test_bad_inputs_are_refused(call, error, match):
     with pytest.raises(error, match=match):
         call()
+
+
+@pytest.mark.parametrize(
+    "scores", [np.array([0, 10, 200, 255], dtype=np.uint8), np.array([-128, -5, 3, 9], dtype=np.int8)]
+)
+def test_small_integers_do_not_overflow(scores):
+    assert metrics.roc_auc_score([0, 0, 1, 1], scores) == 1
+    assert metrics.average_precision_score([0, 0, 1, 1], scores) == 1
+
+
+def test_answers_alone_are_scores_too():
+    y, said = np.array([0, 0, 1, 1]), np.array([False, True, True, True])
+    assert metrics.roc_auc_score(y, said) == pytest.approx(sklearn.metrics.roc_auc_score(y, said))

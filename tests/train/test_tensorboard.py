@@ -279,3 +279,20 @@ def test_without_tensorboardx_it_says_how_to_install_it(monkeypatch, tmp_path):
 def test_bad_arguments_are_refused(options, tmp_path):
     with pytest.raises(ArgumentError, match=next(iter(options))):
         TensorBoard(tmp_path, **options)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.float32(1) + np.arange(4, dtype=np.float32) * np.finfo(np.float32).eps,
+        np.array([1.0, np.nan, 3.0, np.inf]),
+        np.array([np.nan]),
+        np.zeros(0),
+        np.array([0.0, 5e-324]),
+    ],
+    ids=["close together", "not finite", "nothing finite", "empty", "denormal"],
+)
+def test_no_weights_end_a_training_by_their_histogram(values):
+    found = buckets(values)
+    assert found["min"] <= found["max"]
+    assert sum(found["bucket_counts"]) == found["num"]

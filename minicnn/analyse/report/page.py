@@ -12,14 +12,13 @@ import numpy as np
 
 from minicnn.analyse.report import sections
 from minicnn.analyse.report.sections import Section
+from minicnn.data import ArrayDataset, find_overlap
 from minicnn.data.dataset import as_dataset
 from minicnn.errors import ArgumentError, DataError, OutputError
 from minicnn.train import Trainer
 from minicnn.train.files import replace_file
 from minicnn.train.predicting import dtype_of_model
 
-MOST_EXAMPLES = 4000
-"""So many examples' probabilities at most go into the page, which is to stay small; the first ones."""
 DIGITS = 6
 """To so many decimals; counts and curves on the page are those of the rounded numbers."""
 
@@ -71,7 +70,8 @@ def write_report(
         )
     probabilities = trainer.predict_proba(dataset.x)
     k = probabilities.shape[1]
-    names = [str(name) for name in (classes or dataset.classes or range(k))]
+    given = classes if classes is not None else dataset.classes
+    names = [str(name) for name in (given if given is not None else range(k))]
     if len(names) != k:
         raise ArgumentError(f"there are {len(names)} names of classes and {k} scores; one each is needed")
     if dataset.y.min() < 0 or dataset.y.max() >= k:
@@ -88,9 +88,10 @@ def write_report(
         embedding,
         sections.test_set(found),
     ]
+    part = sections.some_of(len(dataset), sections.MOST_COUNTED)
     data = {
-        "labels": dataset.y[:MOST_EXAMPLES].tolist(),
-        "scores": np.round(probabilities[:MOST_EXAMPLES].astype(np.float64), DIGITS).tolist(),
+        "labels": dataset.y[part].tolist(),
+        "scores": np.round(probabilities[part].astype(np.float64), DIGITS).tolist(),
         "thumbnails": thumbnails,
     }
     page = _page(title, _verdict(found), [section for section in shown if section is not None], data)
@@ -116,7 +117,14 @@ def _page(title: str, verdict: str, shown: Sequence[Section], data: dict[str, An
 
 def _verdict(found: sections.Findings) -> str:
     right = int((found.read_as == found.y).sum())
-    return (
-        f"Of {len(found.y):,} examples that it did not learn from, the network reads {right:,} rightly "
-        f"({right / len(found.y):.1%})."
-    )
+    which = "that it was trained on" if _was_trained_on(found) else "that it was not trained on"
+    share = right / len(found.y)
+    return f"Of {len(found.y):,} examples {which}, the network classifies {right:,} correctly ({share:.1%})."
+
+
+def _was_trained_on(found: sections.Findings) -> bool:
+    """Return whether some of the examples are among those that the last `fit` was given."""
+    fitting = found.trainer.fitting
+    if fitting is None or fitting.train.x.shape[1:] != found.x.shape[1:]:
+        return False
+    return len(find_overlap(fitting.train, ArrayDataset(found.x, found.y, dtype=found.x.dtype))) > 0

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 MOST_MISTAKES = 24
 MANY = 15
 """A confusion matrix of more classes is set in small type."""
+MOST_COUNTED = 4000
+"""So many examples' probabilities at most go into the page, which is to stay small."""
 MOST_POINTS = 400
 """t-SNE of more takes its time, and no eye sees more."""
 
@@ -157,6 +159,8 @@ def operating_point(found: Findings) -> Section:
         "One class against all others. Moving the threshold trades missed ones for false alarms: the orange point "
         "moves along both curves."
     )
+    if len(found.y) > MOST_COUNTED:
+        what += f" Counts are of {MOST_COUNTED:,} of the {len(found.y):,} examples, evenly spread."
     return Section("operating", "Choosing a threshold", what, body)
 
 
@@ -167,7 +171,7 @@ def mistakes(found: Findings) -> Section | None:
     wrong = np.flatnonzero(found.read_as != found.y)
     surest = wrong[np.argsort(-found.probabilities[wrong].max(axis=1), kind="stable")][:MOST_MISTAKES]
     what = (
-        f"{len(wrong):,} of {len(found.y):,} were misread; first those said most surely. Would you have known?"
+        f"{len(wrong):,} of {len(found.y):,} were misclassified; first those said most surely. Would you have known?"
         if len(wrong)
         else "There are none among these examples."
     )
@@ -195,7 +199,7 @@ def embedding(found: Findings) -> tuple[Section | None, list[str]]:
     """The features in the plane, and the thumbnails of the points."""
     if not found.are_images or len(found.y) < 4:
         return None, []
-    part = np.linspace(0, len(found.y) - 1, min(MOST_POINTS, len(found.y))).astype(int)
+    part = some_of(len(found.y), MOST_POINTS)
     points = embed_features(_features(found.trainer.model, found.x[part]))
     span = np.ptp(points, axis=0)
     span[span == 0] = 1.0
@@ -234,6 +238,11 @@ def test_set(found: Findings) -> Section:
     )
     body = f"<ol>{''.join(f'<li>{html.escape(reason)}</li>' for reason in reasons)}</ol>" if reasons else ""
     return Section("test-set", "Test set", what, body)
+
+
+def some_of(count: int, most: int) -> np.ndarray:
+    """Return the indices of `most` of `count` examples, evenly spread, or of all."""
+    return np.linspace(0, count - 1, min(most, count)).astype(int)
 
 
 def thumbnail(image: np.ndarray) -> str:
