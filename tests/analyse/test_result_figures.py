@@ -215,3 +215,8 @@ BAD = {
 def test_bad_inputs_are_refused(call, error, match):
     with pytest.raises(error, match=match):
         call()
+
+
+def test_the_threshold_is_marked_where_no_corner_of_the_curve_is():
+    axes = plot_roc([1, 1, 1, 0], [0.9, 0.8, 0.7, 0.1], threshold=0.8).axes[0]
+    assert axes.lines[1].get_ydata()[0] == pytest.approx(2 / 3)
