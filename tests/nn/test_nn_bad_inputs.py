@@ -33,7 +33,7 @@ def ones(*shape, dtype=np.float32):
         (nn.BatchNorm2d(3), (2, 3), r"expected \(N, C, H, W\)"),
         (nn.BatchNorm1d(3), (2, 3, 4, 4), r"expected \(N, features\) or \(N, C, L\)"),
         (nn.BatchNorm1d(3), (2, 2), "x has 2 features, expected 3"),
-        (nn.BatchNorm1d(3), (1, 3), "two numbers or more to have a variance.*larger batch"),
+        (nn.BatchNorm1d(3), (1, 3), "two numbers or more to have a variance.*another batch size"),
         (nn.BatchNorm2d(3), (1, 3, 1, 1), "two numbers or more to have a variance"),
         (nn.BatchNorm2d(3), (0, 3, 4, 4), "two numbers or more to have a variance"),
         (nn.MaxPool2d(2), (2, 4, 4), r"one image its batch axis, x\[None\]"),

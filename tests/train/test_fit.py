@@ -275,7 +275,7 @@ class TestRefusals:
     [
         ({"loss": "crossentropy"}, "loss must be a Loss, not 'crossentropy'"),
         ({"loss": nn.CrossEntropyLoss}, r"loss is the class CrossEntropyLoss; build one: CrossEntropyLoss\(...\)"),
-        ({"optimizer": "adam"}, "optimizer must be a Optimizer"),
+        ({"optimizer": "adam"}, "optimizer must be an Optimizer"),
         ({"optimizer": optim.Adam}, "optimizer is the class Adam; build one"),
         ({"metrics": ["accuracy"]}, "metrics must be a Mapping"),
     ],
