@@ -370,3 +370,17 @@ def test_images_as_targets_go_where_their_images_go():
         np.testing.assert_array_equal(y2, x2)
     with pytest.raises(ShapeError, match="expected integers as masks, or images like x"):
         augment.Shift(3)(x, x[:, 0], key=Key(0, 0, 1))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"scale": 0.9}, "scale must be a number of at least 1"),
+        ({"shear": 95}, "shear must lie between -90 and 90"),
+        ({"shift": 1.5}, "shift must be a whole number"),
+        ({"degrees": -5}, "degrees must be"),
+    ],
+)
+def test_affine_names_the_argument_that_was_written(options, message):
+    with pytest.raises(ArgumentError, match=message):
+        augment.Affine(**options)

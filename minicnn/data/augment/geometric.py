@@ -227,6 +227,10 @@ class Affine(Geometric):
     ) -> None:
         super().__init__(fill=fill, probability=probability)
         self.degrees, self.scale, self.shear, self.shift = degrees, scale, shear, shift
+        factors("scale", scale)  # the parts would say "factor", which nobody wrote here
+        whole_pixels("shift", shift)
+        if max(map(abs, around_zero("shear", shear))) >= 90:
+            raise ArgumentError(f"shear must lie between -90 and 90, not {shear!r}")
         self._parts = Scale(scale), Shear(shear), Rotate(degrees), Shift(shift)
 
     def matrices(self, count: int, size: tuple[int, int], key: Key) -> np.ndarray:
