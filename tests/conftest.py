@@ -1,12 +1,18 @@
 """Hypothesis profiles, and the fixtures that every test shares."""
 
 import os
+import signal
 
 import pytest
 from hypothesis import HealthCheck, settings
 from oracles import torch
 
 from minicnn.backend import backend_problem, seed, use_backend
+
+# Whoever started the tests in the background had them ignore Ctrl-C, and so would all processes that they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 for _profile, _examples in {"default": 25, "thorough": 300}.items():
     settings.register_profile(
