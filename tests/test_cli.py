@@ -237,7 +237,7 @@ def test_a_terminal_gets_a_bar(tmp_path):
         ("--lr -1", "lr must be at least 0"),
         ("--seed -1", "seed must be a whole number from 0"),
         ("--dataset mnist --data-root nowhere", "is neither in nowhere nor in"),
-        ("--resume nowhere", "there is no run in in nowhere"),
+        ("--resume nowhere", "there is no run in nowhere"),
     ],
 )
 def test_bad_arguments_are_told_in_one_line(arguments, words, tmp_path, monkeypatch, capsys):
