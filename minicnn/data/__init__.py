@@ -1,6 +1,6 @@
 """Floor 3: data sets, how they are split, changed at random, and how they come in batches."""
 
-from minicnn.data import augment
+from minicnn.data import augment, synthetic
 from minicnn.data.dataset import ArrayDataset
 from minicnn.data.folds import Fold, k_fold
 from minicnn.data.idx import read_idx
@@ -31,5 +31,6 @@ __all__ = [
     "normalise",
     "read_idx",
     "split",
+    "synthetic",
     "warn_of_overlap",
 ]

@@ -46,15 +46,19 @@ class Layer(Remembers):
         """Add to the parameters' gradients and return the gradient with respect to the input of the last forward."""
         raise NotImplementedError(f"{type(self).__name__} has no backward pass yet")
 
-    def __call__(self, x: Array) -> Array:
-        """Run the forward pass, then show layer, input and output to the hooks."""
-        y = self.forward(x)
+    def __call__(self, x: Array, *context: Any) -> Array:
+        """Run the forward pass, then show layer, input and output to the hooks.
+
+        `context` is what else `forward` takes and no gradient comes back to, such as the lengths of sequences.
+        """
+        y = self.forward(x, *context)
         if not hasattr(y, "dtype"):
             what = "None; is a return missing?" if y is None else f"a {type(y).__name__}, expected an array"
             raise ArgumentError(f"{self!r}: forward returned {what}")
-        if getattr(x, "dtype", None) != y.dtype and y.dtype.kind == "f":
+        given = getattr(x, "dtype", None)
+        if given != y.dtype and y.dtype.kind == "f" and (given is None or given.kind not in "iu"):
             raise DTypeError(
-                f"{self!r}: forward made {y.dtype} of {x.dtype}; are its parameters or other arrays {y.dtype}? "
+                f"{self!r}: forward made {y.dtype} of {given}; are its parameters or other arrays {y.dtype}? "
                 "np.zeros(..., dtype=x.dtype), for one, makes arrays of x's type"
             )
         for _, hook in self._hooks:

@@ -385,3 +385,19 @@ def test_forward_alone_changes_neither_parameters_nor_gradients():
     for name, parameter in model.named_parameters().items():
         np.testing.assert_array_equal(parameter.data, before[name])
         assert parameter.grad is None
+
+
+def test_what_is_called_beside_x_reaches_forward():
+    class Windowed(nn.Layer):
+        def forward(self, x, start, stop):
+            return x[:, start:stop]
+
+    assert Windowed()(np.arange(8.0).reshape(2, 4), 1, 3).tolist() == [[1, 2], [5, 6]]
+
+
+def test_whole_numbers_may_become_floating_point():
+    class Table(nn.Layer):
+        def forward(self, x):
+            return np.linspace(0, 1, 5)[x]
+
+    assert Table()(np.array([4, 0])).tolist() == [1.0, 0.0]

@@ -1,0 +1,7 @@
+"""Images that are drawn, with the truth about every pixel: as much data as a lesson needs, without a download.
+
+Each generator draws what an instrument would have seen, from a few statements about the object and the physics of the
+instrument, and returns it with exact truth. The same seed draws the same images.
+"""
+
+__all__: list[str] = []
