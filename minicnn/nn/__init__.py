@@ -26,6 +26,7 @@ from minicnn.nn.modes import evaluating, without_input_gradient
 from minicnn.nn.norm import BatchNorm1d, BatchNorm2d
 from minicnn.nn.parameter import Buffer, Parameter, Parameters
 from minicnn.nn.pool import AvgPool2d, GlobalAvgPool2d, MaxPool2d
+from minicnn.nn.shortcut import ZeroPadShortcut
 from minicnn.nn.stochastic_depth import StochasticDepth, linear_decay
 from minicnn.nn.summary import Summary
 
@@ -68,6 +69,7 @@ __all__ = [
     "StochasticDepth",
     "Summary",
     "Tanh",
+    "ZeroPadShortcut",
     "evaluating",
     "init",
     "linear_decay",
