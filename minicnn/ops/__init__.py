@@ -35,6 +35,7 @@ from minicnn.ops.drop_connect import (
 from minicnn.ops.dropout import dropout_backward, dropout_forward
 from minicnn.ops.fractional_pool import fractional_max_pool2d_backward, fractional_max_pool2d_forward
 from minicnn.ops.fused import (
+    add_relu_forward,
     batch_norm_inference_relu_forward,
     batch_norm_relu_backward,
     batch_norm_relu_forward,
@@ -71,6 +72,7 @@ from minicnn.ops.warp import warp
 __all__ = [
     "adam_update",
     "adam_update_all",
+    "add_relu_forward",
     "avg_pool2d_backward",
     "avg_pool2d_forward",
     "batch_norm_backward",

@@ -93,6 +93,7 @@ EXAMPLES = {
     "batch_norm_inference_forward": lambda r: ([*batch_norm_arrays(r), r(4), r(4, positive=True)], {}),
     "batch_norm_inference_backward": lambda r: ([r(*IMAGE), r(*IMAGE), r(4), r(4), r(4, positive=True)], {}),
     "relu_forward": elementwise,
+    "add_relu_forward": elementwise_backward,
     "relu_backward": elementwise_backward,
     "leaky_relu_forward": lambda r: elementwise(r, slope=0.3),
     "leaky_relu_backward": lambda r: elementwise_backward(r, slope=0.3),
