@@ -31,7 +31,8 @@ def plot_history(
     """Draw each measure against the epoch, training and validation together, and mark the best validation epoch.
 
     steps : what the callback `train.StepHistory` saw of this training; the measures are drawn against the training
-        step then, those of the training set as finely as it saw them, those of validation where each epoch ends (and these are not smoothed)
+        step then: those of the training set as finely as it saw them, those of validation where each epoch ends, as
+        they are, since an epoch's mean needs no smoothing
 
     A history does not say which loss it holds: cross-entropies are in nats, squared errors in the square of the
     target's unit. `units={"loss": "nats"}` writes it on the axis. (The accuracy is a share of right answers.)
@@ -130,7 +131,7 @@ def _draw(
     title = f"{name}: training"
     if f"val_{name}" in history:
         values = history[f"val_{name}"]
-        weight = smoothing if steps is None else 0.0  # an epoch is not a step: what calms those would blur these
+        weight = smoothing if steps is None else 0.0
         _draw_line(axes, ends, values, weight, color=VALIDATION_COLOUR, linestyle="--", label="validation")
         if (at := best_of(name, values)) is not None:
             axes.plot(ends[at], values[at], "*", color="black", markersize=11, label="best validation epoch")
