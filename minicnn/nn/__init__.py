@@ -9,6 +9,7 @@ from minicnn.nn.containers import Concat, Identity, Residual, Sequential
 from minicnn.nn.conv import Conv2d
 from minicnn.nn.drop_connect import DropConnect
 from minicnn.nn.dropout import Dropout
+from minicnn.nn.embedding import Embedding
 from minicnn.nn.fractional_pool import FractionalMaxPool2d
 from minicnn.nn.layer import Layer
 from minicnn.nn.linear import Flatten, Linear
@@ -26,12 +27,15 @@ from minicnn.nn.modes import evaluating, without_input_gradient
 from minicnn.nn.norm import BatchNorm1d, BatchNorm2d
 from minicnn.nn.parameter import Buffer, Parameter, Parameters
 from minicnn.nn.pool import AvgPool2d, GlobalAvgPool2d, MaxPool2d
+from minicnn.nn.recurrent import LSTM, SimpleRNN
 from minicnn.nn.stochastic_depth import StochasticDepth, linear_decay
 from minicnn.nn.summary import Summary
+from minicnn.nn.time_distributed import TimeDistributed
 
 __all__ = [
     "ELU",
     "GELU",
+    "LSTM",
     "SELU",
     "AvgPool2d",
     "BCEWithLogitsLoss",
@@ -44,6 +48,7 @@ __all__ = [
     "DiceLoss",
     "DropConnect",
     "Dropout",
+    "Embedding",
     "Flatten",
     "FractionalMaxPool2d",
     "GlobalAvgPool2d",
@@ -64,10 +69,12 @@ __all__ = [
     "Sequential",
     "SiLU",
     "Sigmoid",
+    "SimpleRNN",
     "Softplus",
     "StochasticDepth",
     "Summary",
     "Tanh",
+    "TimeDistributed",
     "evaluating",
     "init",
     "linear_decay",
