@@ -12,6 +12,7 @@ from minicnn.nn.dropout import Dropout
 from minicnn.nn.embedding import Embedding
 from minicnn.nn.fractional_pool import FractionalMaxPool2d
 from minicnn.nn.layer import Layer
+from minicnn.nn.layer_norm import GroupNorm, LayerNorm
 from minicnn.nn.linear import Flatten, Linear
 from minicnn.nn.loss import (
     BCEWithLogitsLoss,
@@ -28,6 +29,8 @@ from minicnn.nn.norm import BatchNorm1d, BatchNorm2d
 from minicnn.nn.parameter import Buffer, Parameter, Parameters
 from minicnn.nn.pool import AvgPool2d, GlobalAvgPool2d, MaxPool2d
 from minicnn.nn.recurrent import LSTM, SimpleRNN
+from minicnn.nn.separable import SeparableConv2d
+from minicnn.nn.squeeze_excitation import SqueezeExcitation
 from minicnn.nn.stochastic_depth import StochasticDepth, linear_decay
 from minicnn.nn.summary import Summary
 from minicnn.nn.time_distributed import TimeDistributed
@@ -52,11 +55,13 @@ __all__ = [
     "Flatten",
     "FractionalMaxPool2d",
     "GlobalAvgPool2d",
+    "GroupNorm",
     "HingeLoss",
     "HuberLoss",
     "Identity",
     "L1Loss",
     "Layer",
+    "LayerNorm",
     "LeakyReLU",
     "Linear",
     "Loss",
@@ -66,11 +71,13 @@ __all__ = [
     "Parameters",
     "ReLU",
     "Residual",
+    "SeparableConv2d",
     "Sequential",
     "SiLU",
     "Sigmoid",
     "SimpleRNN",
     "Softplus",
+    "SqueezeExcitation",
     "StochasticDepth",
     "Summary",
     "Tanh",

@@ -56,6 +56,10 @@ from minicnn.ops.norm import (
     batch_norm_forward,
     batch_norm_inference_backward,
     batch_norm_inference_forward,
+    group_norm_backward,
+    group_norm_forward,
+    layer_norm_backward,
+    layer_norm_forward,
 )
 from minicnn.ops.pool import (
     avg_pool2d_backward,
@@ -105,7 +109,11 @@ __all__ = [
     "gelu_forward",
     "global_avg_pool2d_backward",
     "global_avg_pool2d_forward",
+    "group_norm_backward",
+    "group_norm_forward",
     "im2col",
+    "layer_norm_backward",
+    "layer_norm_forward",
     "leaky_relu_backward",
     "leaky_relu_forward",
     "linear_backward",
