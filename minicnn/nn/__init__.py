@@ -7,6 +7,7 @@ from minicnn.nn import init
 from minicnn.nn.activation import ELU, GELU, SELU, LeakyReLU, ReLU, Sigmoid, SiLU, Softplus, Tanh
 from minicnn.nn.containers import Concat, Identity, Residual, Sequential
 from minicnn.nn.conv import Conv2d
+from minicnn.nn.conv_transpose import ConvTranspose2d
 from minicnn.nn.drop_connect import DropConnect
 from minicnn.nn.dropout import Dropout
 from minicnn.nn.fractional_pool import FractionalMaxPool2d
@@ -25,14 +26,18 @@ from minicnn.nn.loss import (
 from minicnn.nn.modes import evaluating, without_input_gradient
 from minicnn.nn.norm import BatchNorm1d, BatchNorm2d
 from minicnn.nn.parameter import Buffer, Parameter, Parameters
-from minicnn.nn.pool import AvgPool2d, GlobalAvgPool2d, MaxPool2d
+from minicnn.nn.pool import AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool2d, MaxPool2d
+from minicnn.nn.pool_unpool import PoolUnpool
+from minicnn.nn.roi_pool import RoIMaxPool2d
 from minicnn.nn.stochastic_depth import StochasticDepth, linear_decay
 from minicnn.nn.summary import Summary
+from minicnn.nn.upsample import Upsample
 
 __all__ = [
     "ELU",
     "GELU",
     "SELU",
+    "AdaptiveAvgPool2d",
     "AvgPool2d",
     "BCEWithLogitsLoss",
     "BatchNorm1d",
@@ -40,6 +45,7 @@ __all__ = [
     "Buffer",
     "Concat",
     "Conv2d",
+    "ConvTranspose2d",
     "CrossEntropyLoss",
     "DiceLoss",
     "DropConnect",
@@ -59,8 +65,10 @@ __all__ = [
     "MaxPool2d",
     "Parameter",
     "Parameters",
+    "PoolUnpool",
     "ReLU",
     "Residual",
+    "RoIMaxPool2d",
     "Sequential",
     "SiLU",
     "Sigmoid",
@@ -68,6 +76,7 @@ __all__ = [
     "StochasticDepth",
     "Summary",
     "Tanh",
+    "Upsample",
     "evaluating",
     "init",
     "linear_decay",
