@@ -7,10 +7,13 @@ from typing import Any
 
 from minicnn.errors import ArgumentError, listed
 from minicnn.models.alexnet import alexnet
+from minicnn.models.autoencoder import autoencoder
 from minicnn.models.basic import basic
 from minicnn.models.lenet import lenet
 from minicnn.models.lenet5 import lenet5
 from minicnn.models.resnet import resnet20, resnet32, resnet44, resnet56, resnet110
+from minicnn.models.segnet import segnet
+from minicnn.models.unet import unet
 from minicnn.models.vgg import vgg, vgg11, vgg13, vgg16, vgg19
 from minicnn.nn import Sequential
 
@@ -31,9 +34,9 @@ CLASSIFIERS: dict[str, Callable[..., Sequential]] = {
     "resnet110": resnet110,
 }
 """(N, C, H, W) -> (N, classes)"""
-SEGMENTERS: dict[str, Callable[..., Sequential]] = {}
+SEGMENTERS: dict[str, Callable[..., Sequential]] = {"unet": unet, "segnet": segnet}
 """(N, C, H, W) -> (N, classes, H, W)"""
-MODELS: dict[str, Callable[..., Sequential]] = {**CLASSIFIERS, **SEGMENTERS}
+MODELS: dict[str, Callable[..., Sequential]] = {**CLASSIFIERS, **SEGMENTERS, "autoencoder": autoencoder}
 """These, and the autoencoder, (N, C, H, W) -> (N, C, H, W)."""
 
 
@@ -78,6 +81,7 @@ __all__ = [
     "MODELS",
     "SEGMENTERS",
     "alexnet",
+    "autoencoder",
     "basic",
     "create",
     "lenet",
@@ -87,6 +91,8 @@ __all__ = [
     "resnet44",
     "resnet56",
     "resnet110",
+    "segnet",
+    "unet",
     "vgg",
     "vgg11",
     "vgg13",
