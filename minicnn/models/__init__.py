@@ -1,6 +1,5 @@
 """Floor 3: the known networks, a page each; `create("resnet20", input_shape=(1, 28, 28), classes=10)` builds one."""
 
-import difflib
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -64,9 +63,7 @@ def create(
         that it cannot halve often enough.
     """
     if name not in MODELS:
-        near = difflib.get_close_matches(str(name), MODELS, n=1, cutoff=0.8)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ArgumentError(f"there is no model {name!r}{hint}; the models are {listed(MODELS)}")
+        raise ArgumentError(f"there is no model {name!r}; the models are {listed(MODELS)}")
     build = MODELS[name]
     given = {"input_shape": input_shape, "classes": classes}
     options |= {option: value for option, value in given.items() if value is not None}

@@ -19,7 +19,7 @@ def unet(
     """(C, H, W) -> scores of the classes at every pixel, (classes, H, W).
 
     `depth` halvings; the first level has `width` channels and each one below twice as many. Figure 1 is depth 4 and
-    width 64, with 31,031,810 parameters for one channel and two classes. Unlike there the convolutions are padded, so
+    width 64, with 31,030,658 parameters for one channel and two classes. Unlike there the convolutions are padded, so
     that the output is as large as the image and nothing is cropped. Sides are multiples of 2^depth; the network takes
     images of other such sizes than it was built for.
     """

@@ -32,6 +32,16 @@ PUBLISHED = {  # of torchvision for 1000 classes, and of He et al., table 6 (in 
     "resnet56": 0.85e6,
     "resnet110": 1.7e6,
 }
+COUNTED = {  # in what the functions' docstrings say; PyTorch counts the same in test_models_torch.py
+    "unet": 31_030_658,
+    "segnet": 29_441_419,
+    "resnet20": 269_722,
+    "resnet32": 464_154,
+    "resnet44": 658_586,
+    "resnet56": 853_018,
+    "resnet110": 1_727_962,
+    "vgg": 1_187_274,
+}
 SMALL = {  # what each takes that is quick
     "basic": ((2, 9, 14), {}),
     "lenet": ((2, 9, 14), {}),
@@ -40,6 +50,9 @@ SMALL = {  # what each takes that is quick
     "vgg": ((2, 9, 14), {"width": 4}),
     **{f"vgg{depth}": ((2, 32, 67), {"width": 2, "batch_norm": True}) for depth in (11, 13, 16, 19)},
     **{f"resnet{depth}": ((2, 9, 14), {"width": 4}) for depth in (20, 32, 44, 56, 110)},
+    "unet": ((2, 8, 16), {"depth": 3, "width": 3}),
+    "segnet": ((2, 8, 16), {"depth": 3, "width": 3}),
+    "autoencoder": ((2, 8, 12), {"width": 4}),
 }
 
 
@@ -67,6 +80,19 @@ def test_it_has_as_many_parameters_as_worked_out_by_hand(name, shape):
 def test_it_has_as_many_parameters_as_published(name):
     published = PUBLISHED[name]
     assert count(name) == (published if isinstance(published, int) else pytest.approx(published, rel=0.02))
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_its_docstring_says_how_many_parameters_it_has(name):
+    assert count(name) == COUNTED[name]
+    assert f"{COUNTED[name]:,}" in models.MODELS[name].__doc__
+
+
+def test_the_autoencoder_has_as_many_parameters_as_worked_out_by_hand():
+    down = 9 * (3 * 4 + 4 * 8 + 8 * 16) + 4 + 8 + 16
+    code = (16 * 5 + 5) + (5 * 16 + 16)
+    up = 16 * (16 * 8 + 8 * 4 + 4 * 3) + 8 + 4 + 3
+    assert count("autoencoder", (3, 16, 8), depth=3, width=4, code=5) == down + code + up
 
 
 @pytest.mark.parametrize(("depth", "blocks"), [(20, 3), (32, 5), (44, 7), (56, 9), (110, 18)])
@@ -116,12 +142,17 @@ def test_a_few_steps_lower_the_loss(name):
     model, shape = small(name, classes=3)
     rng = np.random.default_rng(0)
     x = rng.normal(size=(6, *shape)).astype(np.float32)
-    loss = nn.CrossEntropyLoss() if "classes" in inspect.signature(models.MODELS[name]).parameters else nn.MSELoss()
-    y = x if name == "autoencoder" else rng.integers(0, 3, size=(6, *model.eval()(x).shape[2:]))
+    loss = nn.MSELoss() if name == "autoencoder" else nn.CrossEntropyLoss()
+    if name == "autoencoder":
+        y = x
+    elif name in models.SEGMENTERS:
+        y = (x > 0).sum(axis=1)  # of the two channels, at every pixel
+    else:
+        y = rng.integers(0, 3, size=6)
     for _, layer in model.named_layers():
         if isinstance(layer, nn.Dropout):
             layer.p = 0.0  # the same network in all steps
-    trainer = mc.Trainer(model.train(), loss=loss, optimizer=mc.optim.Adam(model.parameters(), lr=3e-3))
+    trainer = mc.Trainer(model, loss=loss, optimizer=mc.optim.Adam(model.parameters(), lr=3e-3))
     losses = [float(trainer.train_step(x, y)[0]) for _ in range(8)]
     assert min(losses[-2:]) < 0.95 * losses[0], losses
 
@@ -154,6 +185,22 @@ def test_a_resnet_takes_images_of_other_sizes_than_it_was_built_for():
         assert model(np.zeros((1, 1, side, side + 1), dtype=np.float32)).shape == (1, 5)
 
 
+@pytest.mark.parametrize("name", ["unet", "segnet", "autoencoder"])
+def test_images_of_other_sizes_come_back_in_theirs(name):
+    model, (channels, *_) = small(name)
+    for height, width in ((8, 8), (24, 16)):
+        y = model.eval()(np.zeros((1, channels, height, width), dtype=np.float32))
+        assert y.shape[2:] == (height, width)
+
+
+def test_the_autoencoders_code_is_as_small_as_asked_for():
+    model = models.create("autoencoder", (1, 28, 20), depth=2, width=4, code=3)
+    x = np.zeros((2, 1, 28, 20), dtype=np.float32)
+    code = model["encoder"](x)
+    assert code.shape == (2, 3, 7, 5)
+    np.testing.assert_array_equal(model["decoder"](code), model(x))
+
+
 def test_the_lenet_for_mnist_is_the_benchmarks():
     kinds = [type(layer).__name__ for layer in models.create("lenet", input_shape=(1, 28, 28), classes=10)]
     assert " ".join(kinds) == "Conv2d ReLU MaxPool2d Conv2d ReLU MaxPool2d Flatten Linear ReLU Dropout Linear"
@@ -174,8 +221,6 @@ def test_the_same_seed_builds_the_same_network():
 def test_an_unknown_name_lists_the_known_ones():
     with pytest.raises(ArgumentError, match="no model 'googlenet'; the models are 'basic', 'lenet', 'lenet5'"):
         models.create("googlenet", input_shape=(1, 8, 8), classes=10)
-    with pytest.raises(ArgumentError, match="no model 'resnet18'; did you mean 'resnet110'"):
-        models.create("resnet18")
 
 
 def test_an_unknown_option_lists_the_known_ones():
@@ -207,6 +252,24 @@ def test_an_image_too_small_for_the_network_is_refused(name, least):
         models.create(name, (1, least - 1, 64), **small)
     model = models.create(name, (1, least, least), 3, **small).eval()
     assert model(np.zeros((1, 1, least, least), dtype=np.float32)).shape == (1, 3)
+
+
+@pytest.mark.parametrize("name", ["unet", "segnet", "autoencoder"])
+def test_sides_that_cannot_be_halved_so_often_are_refused(name):
+    with pytest.raises(
+        ArgumentError, match=rf"{name}: .* at least 8 pixels that are multiples of 8, not \(1, 16, 20\)"
+    ):
+        models.create(name, (1, 16, 20), depth=3)
+
+
+def test_segnet_has_five_stages():
+    with pytest.raises(ArgumentError, match="segnet: depth must be at most 5, the stages of VGG-16, not 6"):
+        models.create("segnet", depth=6)
+
+
+def test_the_autoencoder_has_no_classes():
+    with pytest.raises(ArgumentError, match="autoencoder has no option 'classes'; it has 'input_shape', 'depth'"):
+        models.create("autoencoder", classes=3)
 
 
 @pytest.mark.parametrize("shape", [(8, 8), 8, (0, 8, 8), ("C", 8, 8)])
