@@ -12,7 +12,7 @@ from minicnn.backend.slots import Slot
 from minicnn.check.running import copied
 from minicnn.ops import random_normal
 
-PAIRS = ("kernel", "stride", "padding", "dilation", "pool_kernel", "pool_stride", "pool_padding")
+PAIRS = ("kernel", "stride", "padding", "output_padding", "dilation", "pool_kernel", "pool_stride", "pool_padding")
 BATCHED = frozenset(
     "x dy y cols logits labels targets probabilities argmax mask coordinates row column".split()  # noqa: SIM905
 )

@@ -26,6 +26,13 @@ from minicnn.check.cases_of_images import (
     pool_cases,
     warp_cases,
 )
+from minicnn.check.cases_of_resizing import (
+    adaptive_pool_cases,
+    conv_transpose_cases,
+    roi_pool_cases,
+    unpool_cases,
+    upsample_cases,
+)
 from minicnn.check.cases_of_vectors import (
     activation_cases,
     adam_cases,
@@ -117,6 +124,12 @@ _CASES: dict[str, Callable[[], Iterator[Case]]] = {
     "drop_connect_forward": drop_connect_cases,
     "drop_connect_inference_forward": drop_connect_inference_cases,
     "fractional_max_pool2d_forward": fractional_pool_cases,
+    "conv_transpose2d_forward": conv_transpose_cases,
+    "upsample_nearest_forward": upsample_cases,
+    "upsample_bilinear_forward": upsample_cases,
+    "adaptive_avg_pool2d_forward": adaptive_pool_cases,
+    "max_unpool2d_forward": unpool_cases,
+    "roi_max_pool2d_forward": roi_pool_cases,
     "softmax_cross_entropy_forward": loss_cases,
     "soft_cross_entropy_forward": soft_loss_cases,
     "sgd_update": sgd_cases,

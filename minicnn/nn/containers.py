@@ -5,7 +5,7 @@ gradients add; where values were joined the gradient is split.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import overload
+from typing import Any, overload
 
 from minicnn.backend import Array, array_module
 from minicnn.errors import ArgumentError, MinicnnError, ShapeError
@@ -222,10 +222,10 @@ def _check_each_once(layers: Iterable[Layer]) -> None:
         raise ArgumentError("one layer object stands in two places; a layer remembers one forward pass, so build two")
 
 
-def run_in(container: Layer, name: str, layer: Layer, x: Array) -> Array:
+def run_in(container: Layer, name: str, layer: Layer, x: Array, *context: Any) -> Array:
     """Call a layer; an error on the way says where in the network it was."""
     try:
-        return layer(x)
+        return layer(x, *context)
     except MinicnnError as error:
         error.add_note(_place(container, name))
         raise
