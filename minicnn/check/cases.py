@@ -26,6 +26,13 @@ from minicnn.check.cases_of_images import (
     pool_cases,
     warp_cases,
 )
+from minicnn.check.cases_of_sequences import (
+    embedding_cases,
+    group_norm_cases,
+    layer_norm_cases,
+    lstm_cases,
+    rnn_cases,
+)
 from minicnn.check.cases_of_vectors import (
     activation_cases,
     adam_cases,
@@ -99,6 +106,11 @@ _CASES: dict[str, Callable[[], Iterator[Case]]] = {
     "batch_norm_relu_forward": batch_norm_cases,
     "batch_norm_inference_forward": batch_norm_inference_cases,
     "batch_norm_inference_relu_forward": batch_norm_inference_cases,
+    "layer_norm_forward": layer_norm_cases,
+    "group_norm_forward": group_norm_cases,
+    "rnn_forward": rnn_cases,
+    "lstm_forward": lstm_cases,
+    "embedding_forward": embedding_cases,
     "relu_forward": lambda: activation_cases(1e3),
     "leaky_relu_forward": lambda: activation_cases(1e3, {"slope": 0.01}, {"slope": 0.3}, kink=True),
     "elu_forward": lambda: activation_cases(800.0, {"alpha": 1.0}, {"alpha": 0.6}, kink=True),
