@@ -120,6 +120,23 @@ def test_a_layer_is_the_same_as_on_numpy_and_waits_for_nothing(make, shape, dtyp
         assert got[name].dtype == value.dtype
 
 
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.SimpleRNN])
+@pytest.mark.parametrize("return_sequences", [True, False])
+def test_lengths_are_given_from_the_host_and_go_where_the_sequences_are(kind, return_sequences):
+    def both_passes(backend):
+        layer = kind(6, 4, return_sequences=return_sequences, rng=CounterRng(1)).to(backend)
+        y = layer(to_backend(normal(1, *SEQUENCES, dtype=np.float32), backend), [2, 5, 1])
+        dx = layer.backward(to_backend(normal(2, *y.shape, dtype=np.float32), backend))
+        return [to_host(array) for array in (y, dx, *layer.dstate, *(p.grad for p in layer.parameters()))]
+
+    with use_backend("numpy"):
+        want = both_passes("numpy")
+    with device():
+        got = both_passes("cupy")
+    for one, other in zip(got, want, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-5)
+
+
 def vgg():
     """Two stages of VGG, with batch norm."""
     layers = []

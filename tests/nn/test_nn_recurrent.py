@@ -71,8 +71,11 @@ def test_outputs_and_gradients_are_pytorchs(kind, data):
 @both_kinds
 @pytest.mark.parametrize("bias", [True, False])
 def test_the_state_dict_has_pytorchs_names_in_its_order(kind, bias):
-    layer = kind(2, 3, bias=bias)
-    assert list(layer.state_dict()) == list(torchs(layer).state_dict())
+    module, layer = torchs(kind(2, 3, bias=bias)), kind(2, 3, bias=bias)
+    assert list(layer.state_dict()) == list(module.state_dict())
+    layer.load_state_dict(module.state_dict())
+    for name, value in module.state_dict().items():
+        np.testing.assert_array_equal(layer.state_dict()[name], value)
 
 
 class TorchClassifier(torch.nn.Module if torch is not None else object):
