@@ -32,6 +32,12 @@ from minicnn.check.cases_of_resizing import (
     roi_pool_cases,
     unpool_cases,
     upsample_cases,
+from minicnn.check.cases_of_sequences import (
+    embedding_cases,
+    group_norm_cases,
+    layer_norm_cases,
+    lstm_cases,
+    rnn_cases,
 )
 from minicnn.check.cases_of_vectors import (
     activation_cases,
@@ -106,6 +112,11 @@ _CASES: dict[str, Callable[[], Iterator[Case]]] = {
     "batch_norm_relu_forward": batch_norm_cases,
     "batch_norm_inference_forward": batch_norm_inference_cases,
     "batch_norm_inference_relu_forward": batch_norm_inference_cases,
+    "layer_norm_forward": layer_norm_cases,
+    "group_norm_forward": group_norm_cases,
+    "rnn_forward": rnn_cases,
+    "lstm_forward": lstm_cases,
+    "embedding_forward": embedding_cases,
     "relu_forward": lambda: activation_cases(1e3),
     "leaky_relu_forward": lambda: activation_cases(1e3, {"slope": 0.01}, {"slope": 0.3}, kink=True),
     "elu_forward": lambda: activation_cases(800.0, {"alpha": 1.0}, {"alpha": 0.6}, kink=True),
