@@ -16,6 +16,7 @@ PAIRS = ("kernel", "stride", "padding", "output_padding", "dilation", "pool_kern
 BATCHED = frozenset(
     "x dy y cols logits labels targets probabilities argmax mask coordinates row column "  # noqa: SIM905
     "h0 c0 c gates lengths".split()
+    "x shortcut dy y cols logits labels targets probabilities argmax mask coordinates row column".split()  # noqa: SIM905
 )
 """Arguments and results whose first axis is the batch; the update steps have none."""
 

@@ -42,6 +42,7 @@ from minicnn.check.cases_of_sequences import (
 from minicnn.check.cases_of_vectors import (
     activation_cases,
     adam_cases,
+    add_relu_cases,
     all_at_once,
     batch_norm_cases,
     batch_norm_inference_cases,
@@ -118,6 +119,7 @@ _CASES: dict[str, Callable[[], Iterator[Case]]] = {
     "lstm_forward": lstm_cases,
     "embedding_forward": embedding_cases,
     "relu_forward": lambda: activation_cases(1e3),
+    "add_relu_forward": add_relu_cases,
     "leaky_relu_forward": lambda: activation_cases(1e3, {"slope": 0.01}, {"slope": 0.3}, kink=True),
     "elu_forward": lambda: activation_cases(800.0, {"alpha": 1.0}, {"alpha": 0.6}, kink=True),
     "selu_forward": lambda: activation_cases(800.0, kink=True),

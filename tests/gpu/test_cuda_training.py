@@ -68,6 +68,7 @@ LAYERS = {
         lambda: nn.FractionalMaxPool2d(2, output_ratio=0.7),
         lambda: nn.FractionalMaxPool2d(2, output_size=(4, 5), overlapping=False, pseudorandom=False),
         lambda: nn.StochasticDepth(nn.Conv2d(4, 4, 3, padding=1), survival=0.9),
+        lambda: nn.ZeroPadShortcut(4, 7, stride=2),
         nn.Flatten,
         nn.Identity,
         lambda: nn.Sequential(nn.Conv2d(4, 3, 3), nn.ReLU(), nn.MaxPool2d(2)),

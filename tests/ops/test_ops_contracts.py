@@ -133,6 +133,7 @@ EXAMPLES = {
     "embedding_forward": lambda r: ([WORDS, r(5, 3)], {}),
     "embedding_backward": lambda r: ([r(2, 4, 3), WORDS, r(5, 3)], {}),
     "relu_forward": elementwise,
+    "add_relu_forward": elementwise_backward,
     "relu_backward": elementwise_backward,
     "leaky_relu_forward": lambda r: elementwise(r, slope=0.3),
     "leaky_relu_backward": lambda r: elementwise_backward(r, slope=0.3),
