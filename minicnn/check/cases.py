@@ -32,6 +32,7 @@ from minicnn.check.cases_of_resizing import (
     roi_pool_cases,
     unpool_cases,
     upsample_cases,
+)
 from minicnn.check.cases_of_sequences import (
     embedding_cases,
     group_norm_cases,

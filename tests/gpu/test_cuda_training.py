@@ -39,7 +39,6 @@ class InRegions(nn.Layer):
         return self.pool.backward(dy)
 
 
-IMAGE, ROWS = (3, 4, 7, 6), (5, 6)
 IMAGE, ROWS, SEQUENCES, WORDS = (3, 4, 7, 6), (5, 6), (3, 5, 6), (3, 5)
 LAYERS = {
     IMAGE: [
