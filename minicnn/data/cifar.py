@@ -4,6 +4,7 @@ Krizhevsky, "Learning multiple layers of features from tiny images", technical r
 format is described beside the files, under "binary version".
 """
 
+import gzip
 import tarfile
 import zlib
 from collections.abc import Callable
@@ -108,12 +109,15 @@ def _from_archive(path: Path) -> dict[str, bytes]:
     wanted = {*TRAIN, TEST, NAMES}
     contents = {}
     try:
-        with tarfile.open(path, "r|*") as archive:
-            for member in archive:
-                name = Path(member.name).name
-                file = archive.extractfile(member) if member.isfile() and name in wanted else None
-                if file is not None:
-                    contents[name] = file.read()
+        with gzip.open(path) as stream:
+            with tarfile.open(fileobj=stream, mode="r|") as archive:
+                for member in archive:
+                    name = Path(member.name).name
+                    file = archive.extractfile(member) if member.isfile() and name in wanted else None
+                    if file is not None:
+                        contents[name] = file.read()
+            while stream.read(1 << 20):  # to its end, where gzip's checksum is: tarfile would not look at it
+                pass
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
         raise DataError(f"{path} is no archive, or a truncated or damaged one ({error}); download it again") from None
     return contents

@@ -131,7 +131,8 @@ class _Download:
         from tqdm import tqdm
 
         md5 = hashlib.md5(usedforsecurity=False)
-        expected = int(response.headers.get("Content-Length", 0))
+        length = response.headers.get("Content-Length", "")
+        expected = int(length) if length.isdecimal() else 0
         pace = _Pace(self.patience)
         with tqdm(total=expected or None, unit="B", unit_scale=True, desc=name, disable=None) as bar:
             while chunk := response.raw.read1(CHUNK, decode_content=False):  # what has come, without waiting for more

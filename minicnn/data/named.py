@@ -125,7 +125,7 @@ def _folder(
     download: bool,
     found: Callable[[Path, RemoteFile], Path | None],
 ) -> Path:
-    """Return the folder in which `found` finds some of the data set's files, once the others are downloaded if asked."""
+    """Return the folder in which `found` finds some of the data set's files; if asked, download the others to it."""
     environment = os.environ.get("MINICNN_DATA")
     base = Path(root) if root is not None else Path(environment) if environment else cache_folder()
     # fashion_mnist's files are called as mnist's are: what lies in a folder for all data sets may be either.

@@ -1,7 +1,7 @@
 """Where the known data sets are on the network, and what their files hash to.
 
-Every hash was found in two places or more: MNIST's and Fashion-MNIST's in torchvision's and in other libraries' sources,
-CIFAR-10's on its page and in loaders that checked it, MedMNIST's in the package `medmnist` 3.0.2 and in its repository,
+Every hash was found in two places or more: MNIST's and Fashion-MNIST's in torchvision's and other libraries' sources,
+CIFAR-10's on its page and in loaders that checked it, MedMNIST's in the package `medmnist` 3.0.2 and its repository,
 those of nine sets also at version 2.1.0. The organ sets of version 3 have fewer images than those of version 2, so the
 record of version 2 is no mirror of theirs.
 """
