@@ -1,5 +1,6 @@
 """CIFAR-10's binary files, as a folder and as the archive that is downloaded; small ones, of the same form."""
 
+import gzip
 import io
 import tarfile
 
@@ -142,6 +143,16 @@ def test_a_truncated_archive_is_refused(archive, share):
 def test_a_damaged_archive_is_refused(archive):
     content = bytearray(archive.read_bytes())
     content[len(content) // 2] ^= 0xFF
+    archive.write_bytes(content)
+    with pytest.raises(DataError, match="damaged"):
+        data.read_cifar10(archive)
+
+
+def test_a_damaged_checksum_is_noticed_behind_any_padding(archive):
+    content = bytearray(gzip.compress(gzip.decompress(archive.read_bytes()) + bytes(1 << 20)))
+    archive.write_bytes(content)
+    assert len(data.read_cifar10(archive).train) == 90
+    content[-6] ^= 0xFF
     archive.write_bytes(content)
     with pytest.raises(DataError, match="damaged"):
         data.read_cifar10(archive)

@@ -260,6 +260,7 @@ def test_a_class_of_which_nothing_is_left_is_an_error(pets):
 
 
 @pytest.mark.parametrize("limit", [20, 4])  # Pillow warns above its limit, and refuses above twice that
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")  # as anybody may have said
 def test_a_decompression_bomb_is_refused_unopened(pets, monkeypatch, limit):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
     with pytest.raises(DataError, match=rf"1\.png says that it has more than {limit} pixels: a bomb"):
