@@ -131,10 +131,11 @@ class _Download:
         from tqdm import tqdm
 
         md5 = hashlib.md5(usedforsecurity=False)
-        length = response.headers.get("Content-Length", "")
-        expected = int(length) if length.isdecimal() else 0
+        length = response.headers.get("Content-Length", "")  # urllib3 sees to it that so much comes
         pace = _Pace(self.patience)
-        with tqdm(total=expected or None, unit="B", unit_scale=True, desc=name, disable=None) as bar:
+        with tqdm(
+            total=int(length) if length.isdecimal() else None, unit="B", unit_scale=True, desc=name, disable=None
+        ) as bar:
             while chunk := response.raw.read1(CHUNK, decode_content=False):  # what has come, without waiting for more
                 file.write(chunk)
                 md5.update(chunk)
@@ -142,8 +143,6 @@ class _Download:
                 bar.update(len(chunk))
                 pace.check(self.size)
         self.md5 = md5.hexdigest()
-        if expected and self.size != expected:
-            raise DataError(f"truncated: {self.size} of {expected} bytes came")
 
 
 class _Pace:

@@ -30,6 +30,9 @@ class Server(ThreadingHTTPServer):
         self.asked = []
         self.over = threading.Event()
 
+    def handle_error(self, request, client_address):
+        """Say nothing of clients that have had enough."""
+
     def file(self, *manners, name="some.bin", content=CONTENT):
         """Return a file with one mirror for each of the manners."""
         self.content = content
