@@ -281,7 +281,7 @@ def calcium_movie(
 
 
 def spike_response(indicator: str, seconds: np.ndarray) -> np.ndarray:
-    """Return dF/F so many seconds after one spike: A (1 - exp(-t / rise)) exp(-t / decay), A such that the peak is right.
+    """Return dF/F so many seconds after one spike: A (1 - exp(-t / rise)) exp(-t / decay), with A for the right peak.
 
     Raises `ArgumentError` for an unknown indicator.
     """
