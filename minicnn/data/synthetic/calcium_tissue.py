@@ -4,6 +4,7 @@ Lengths are in pixels; a pixel is about a micrometre, so that a cell body of 5 t
 cortex. Light is in units of the mean light of the neuropil.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,30 +48,37 @@ class Neurons:
     def __len__(self) -> int:
         return len(self.centres)
 
-    def distances(self, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-        """Return how far each pixel is from each centre, and each outline in the pixel's direction: (K, H, W) both."""
-        row, column = (np.arange(side) - self.centres[:, axis, None] for axis, side in enumerate(shape))
-        row, column = row[:, :, None], column[:, None, :]  # (K, H, 1) and (K, 1, W)
-        turn = 2 * self.angles[:, None, None]
-        square = row**2 + column**2
-        # square cos 2 (theta - angle), without any angle theta
-        lobes = np.cos(turn) * (row**2 - column**2) + 2 * np.sin(turn) * row * column
-        flattened = self.elongations[:, None, None] * lobes / np.maximum(square, np.finfo(float).tiny)
-        return np.sqrt(square), self.radii[:, None, None] * (1 + flattened)
+    def windows(self, shape: tuple[int, int]) -> Iterator[tuple[int, tuple[slice, slice], np.ndarray, np.ndarray]]:
+        """Walk over the cells: the cell's number, the part of the image about it, and for each pixel there its
+        distance from the centre and that of the outline in its direction, both (h, w).
+        """
+        for k, (centre, radius, e, angle) in enumerate(
+            zip(self.centres, self.radii, self.elongations, self.angles, strict=True)
+        ):
+            reach = radius * (1 + e) + 1
+            low = np.maximum(np.floor(centre - reach), 0).astype(int)
+            high = np.ceil(centre + reach).astype(int) + 1
+            place = slice(low[0], min(high[0], shape[0])), slice(low[1], min(high[1], shape[1]))
+            row = np.arange(place[0].start, place[0].stop)[:, None] - centre[0]
+            column = np.arange(place[1].start, place[1].stop) - centre[1]
+            theta = np.arctan2(column, row)
+            yield k, place, np.hypot(row, column), radius * (1 + e * np.cos(2 * (theta - angle)))
 
     def masks(self, shape: tuple[int, int]) -> np.ndarray:
         """Return which pixels lie inside each outline, the nucleus included: bool, (K, H, W). They may overlap."""
-        distance, outline = self.distances(shape)
-        return distance <= outline
+        masks = np.zeros((len(self), *shape), dtype=bool)
+        for k, place, distance, outline in self.windows(shape):
+            masks[k][place] = distance <= outline
+        return masks
 
     def labels(self, shape: tuple[int, int]) -> np.ndarray:
         """Return 0 for tissue and k + 1 for neuron k: int32, (H, W). Where two overlap the deeper one inside wins."""
-        labels = np.zeros(shape, dtype=np.int32)
-        if len(self):
-            distance, outline = self.distances(shape)
+        labels, least = np.zeros(shape, dtype=np.int32), np.full(shape, np.inf)
+        for k, place, distance, outline in self.windows(shape):
             share = distance / outline
-            inside = share.min(axis=0) <= 1
-            labels[inside] = 1 + share.argmin(axis=0)[inside]
+            deeper = (share <= 1) & (share < least[place])
+            labels[place][deeper] = k + 1
+            least[place][deeper] = share[deeper]
         return labels
 
     def footprints(self, shape: tuple[int, int], nucleus: float) -> np.ndarray:
@@ -79,11 +87,12 @@ class Neurons:
         A ring: the indicator stays out of the nucleus, whose radius is `nucleus` times the cell's. An edge is one pixel
         wide.
         """
-        distance, outline = self.distances(shape)
-        cell = np.clip(outline - distance + 0.5, 0, 1)
-        if nucleus == 0:
-            return cell
-        return cell - (1 - NUCLEAR_LIGHT) * np.clip(nucleus * outline - distance + 0.5, 0, 1)
+        footprints = np.zeros((len(self), *shape))
+        for k, place, distance, outline in self.windows(shape):
+            cell = np.clip(outline - distance + 0.5, 0, 1)
+            core = np.clip(nucleus * outline - distance + 0.5, 0, 1) if nucleus else 0
+            footprints[k][place] = cell - (1 - NUCLEAR_LIGHT) * core
+        return footprints
 
 
 def place_neurons(
@@ -105,12 +114,13 @@ def place_neurons(
     of_radii, of_places, of_shapes, of_angles, of_light = random_keys(key, 5)
     radii = radius[0] + (radius[1] - radius[0]) * random_uniform(of_radii, shape=(count,))
     tried = random_uniform(of_places, shape=(count, TRIES, 2))
-    room = np.array(shape) - 1 - 2 * radii[:, None]
+    reach = radii * (1 + elongation)
+    room = np.array(shape) - 1 - 2 * reach[:, None]
     if count and (room <= 0).any():
         raise ArgumentError(f"a cell of radius {radii.max():.1f} does not fit into {shape[0]} x {shape[1]} pixels")
     centres = np.zeros((count, 2))
     for k in range(count):
-        places = radii[k] + room[k] * tried[k]
+        places = reach[k] + room[k] * tried[k]
         apart = np.hypot(*np.moveaxis(places[:, None] - centres[:k], -1, 0))
         free = np.flatnonzero((apart >= (1 - overlap) * (radii[k] + radii[:k])).all(axis=1))
         if len(free) == 0:
