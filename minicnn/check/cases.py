@@ -26,6 +26,20 @@ from minicnn.check.cases_of_images import (
     pool_cases,
     warp_cases,
 )
+from minicnn.check.cases_of_resizing import (
+    adaptive_pool_cases,
+    conv_transpose_cases,
+    roi_pool_cases,
+    unpool_cases,
+    upsample_cases,
+)
+from minicnn.check.cases_of_sequences import (
+    embedding_cases,
+    group_norm_cases,
+    layer_norm_cases,
+    lstm_cases,
+    rnn_cases,
+)
 from minicnn.check.cases_of_vectors import (
     activation_cases,
     adam_cases,
@@ -100,6 +114,11 @@ _CASES: dict[str, Callable[[], Iterator[Case]]] = {
     "batch_norm_relu_forward": batch_norm_cases,
     "batch_norm_inference_forward": batch_norm_inference_cases,
     "batch_norm_inference_relu_forward": batch_norm_inference_cases,
+    "layer_norm_forward": layer_norm_cases,
+    "group_norm_forward": group_norm_cases,
+    "rnn_forward": rnn_cases,
+    "lstm_forward": lstm_cases,
+    "embedding_forward": embedding_cases,
     "relu_forward": lambda: activation_cases(1e3),
     "add_relu_forward": add_relu_cases,
     "leaky_relu_forward": lambda: activation_cases(1e3, {"slope": 0.01}, {"slope": 0.3}, kink=True),
@@ -119,6 +138,12 @@ _CASES: dict[str, Callable[[], Iterator[Case]]] = {
     "drop_connect_forward": drop_connect_cases,
     "drop_connect_inference_forward": drop_connect_inference_cases,
     "fractional_max_pool2d_forward": fractional_pool_cases,
+    "conv_transpose2d_forward": conv_transpose_cases,
+    "upsample_nearest_forward": upsample_cases,
+    "upsample_bilinear_forward": upsample_cases,
+    "adaptive_avg_pool2d_forward": adaptive_pool_cases,
+    "max_unpool2d_forward": unpool_cases,
+    "roi_max_pool2d_forward": roi_pool_cases,
     "softmax_cross_entropy_forward": loss_cases,
     "soft_cross_entropy_forward": soft_loss_cases,
     "sgd_update": sgd_cases,
