@@ -278,7 +278,7 @@ class Weighted(nn.Layer):
 
 
 def test_what_a_layer_takes_beside_x_is_handed_to_it_in_x_s_type_and_left_alone():
-    scale = normal(1, 3, 4, dtype=np.float32)
+    scale = normal(1, 3, 4)
     before = scale.copy()
     report = mc.gradcheck(Weighted(), normal(0, 3, 4), context=((scale, "twice"),))
     assert report.ok, report
