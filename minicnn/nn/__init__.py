@@ -10,8 +10,10 @@ from minicnn.nn.conv import Conv2d
 from minicnn.nn.conv_transpose import ConvTranspose2d
 from minicnn.nn.drop_connect import DropConnect
 from minicnn.nn.dropout import Dropout
+from minicnn.nn.embedding import Embedding
 from minicnn.nn.fractional_pool import FractionalMaxPool2d
 from minicnn.nn.layer import Layer
+from minicnn.nn.layer_norm import GroupNorm, LayerNorm
 from minicnn.nn.linear import Flatten, Linear
 from minicnn.nn.loss import (
     BCEWithLogitsLoss,
@@ -28,14 +30,19 @@ from minicnn.nn.norm import BatchNorm1d, BatchNorm2d
 from minicnn.nn.parameter import Buffer, Parameter, Parameters
 from minicnn.nn.pool import AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool2d, MaxPool2d
 from minicnn.nn.pool_unpool import PoolUnpool
+from minicnn.nn.recurrent import LSTM, SimpleRNN
 from minicnn.nn.roi_pool import RoIMaxPool2d
+from minicnn.nn.separable import SeparableConv2d
+from minicnn.nn.squeeze_excitation import SqueezeExcitation
 from minicnn.nn.stochastic_depth import StochasticDepth, linear_decay
 from minicnn.nn.summary import Summary
+from minicnn.nn.time_distributed import TimeDistributed
 from minicnn.nn.upsample import Upsample
 
 __all__ = [
     "ELU",
     "GELU",
+    "LSTM",
     "SELU",
     "AdaptiveAvgPool2d",
     "AvgPool2d",
@@ -50,14 +57,17 @@ __all__ = [
     "DiceLoss",
     "DropConnect",
     "Dropout",
+    "Embedding",
     "Flatten",
     "FractionalMaxPool2d",
     "GlobalAvgPool2d",
+    "GroupNorm",
     "HingeLoss",
     "HuberLoss",
     "Identity",
     "L1Loss",
     "Layer",
+    "LayerNorm",
     "LeakyReLU",
     "Linear",
     "Loss",
@@ -69,13 +79,17 @@ __all__ = [
     "ReLU",
     "Residual",
     "RoIMaxPool2d",
+    "SeparableConv2d",
     "Sequential",
     "SiLU",
     "Sigmoid",
+    "SimpleRNN",
     "Softplus",
+    "SqueezeExcitation",
     "StochasticDepth",
     "Summary",
     "Tanh",
+    "TimeDistributed",
     "Upsample",
     "evaluating",
     "init",

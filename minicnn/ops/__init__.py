@@ -35,6 +35,7 @@ from minicnn.ops.drop_connect import (
     drop_connect_inference_forward,
 )
 from minicnn.ops.dropout import dropout_backward, dropout_forward
+from minicnn.ops.embedding import embedding_backward, embedding_forward
 from minicnn.ops.fractional_pool import fractional_max_pool2d_backward, fractional_max_pool2d_forward
 from minicnn.ops.fused import (
     batch_norm_inference_relu_forward,
@@ -57,6 +58,10 @@ from minicnn.ops.norm import (
     batch_norm_forward,
     batch_norm_inference_backward,
     batch_norm_inference_forward,
+    group_norm_backward,
+    group_norm_forward,
+    layer_norm_backward,
+    layer_norm_forward,
 )
 from minicnn.ops.pool import (
     avg_pool2d_backward,
@@ -69,6 +74,7 @@ from minicnn.ops.pool import (
     max_unpool2d_forward,
 )
 from minicnn.ops.random import random_bits, random_keys, random_normal, random_permutation, random_uniform
+from minicnn.ops.recurrent import lstm_backward, lstm_forward, rnn_backward, rnn_forward
 from minicnn.ops.roi_pool import roi_max_pool2d_backward, roi_max_pool2d_forward
 from minicnn.ops.update import adam_update, adam_update_all, sgd_update, sgd_update_all
 from minicnn.ops.upsample import (
@@ -110,17 +116,25 @@ __all__ = [
     "dropout_forward",
     "elu_backward",
     "elu_forward",
+    "embedding_backward",
+    "embedding_forward",
     "fractional_max_pool2d_backward",
     "fractional_max_pool2d_forward",
     "gelu_backward",
     "gelu_forward",
     "global_avg_pool2d_backward",
     "global_avg_pool2d_forward",
+    "group_norm_backward",
+    "group_norm_forward",
     "im2col",
+    "layer_norm_backward",
+    "layer_norm_forward",
     "leaky_relu_backward",
     "leaky_relu_forward",
     "linear_backward",
     "linear_forward",
+    "lstm_backward",
+    "lstm_forward",
     "max_pool2d_backward",
     "max_pool2d_forward",
     "max_unpool2d_backward",
@@ -132,6 +146,8 @@ __all__ = [
     "random_uniform",
     "relu_backward",
     "relu_forward",
+    "rnn_backward",
+    "rnn_forward",
     "roi_max_pool2d_backward",
     "roi_max_pool2d_forward",
     "selu_backward",
