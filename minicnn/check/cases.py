@@ -33,9 +33,17 @@ from minicnn.check.cases_of_resizing import (
     unpool_cases,
     upsample_cases,
 )
+from minicnn.check.cases_of_sequences import (
+    embedding_cases,
+    group_norm_cases,
+    layer_norm_cases,
+    lstm_cases,
+    rnn_cases,
+)
 from minicnn.check.cases_of_vectors import (
     activation_cases,
     adam_cases,
+    add_relu_cases,
     all_at_once,
     batch_norm_cases,
     batch_norm_inference_cases,
@@ -106,7 +114,13 @@ _CASES: dict[str, Callable[[], Iterator[Case]]] = {
     "batch_norm_relu_forward": batch_norm_cases,
     "batch_norm_inference_forward": batch_norm_inference_cases,
     "batch_norm_inference_relu_forward": batch_norm_inference_cases,
+    "layer_norm_forward": layer_norm_cases,
+    "group_norm_forward": group_norm_cases,
+    "rnn_forward": rnn_cases,
+    "lstm_forward": lstm_cases,
+    "embedding_forward": embedding_cases,
     "relu_forward": lambda: activation_cases(1e3),
+    "add_relu_forward": add_relu_cases,
     "leaky_relu_forward": lambda: activation_cases(1e3, {"slope": 0.01}, {"slope": 0.3}, kink=True),
     "elu_forward": lambda: activation_cases(800.0, {"alpha": 1.0}, {"alpha": 0.6}, kink=True),
     "selu_forward": lambda: activation_cases(800.0, kink=True),

@@ -33,6 +33,7 @@ from minicnn.nn.pool_unpool import PoolUnpool
 from minicnn.nn.recurrent import LSTM, SimpleRNN
 from minicnn.nn.roi_pool import RoIMaxPool2d
 from minicnn.nn.separable import SeparableConv2d
+from minicnn.nn.shortcut import ZeroPadShortcut
 from minicnn.nn.squeeze_excitation import SqueezeExcitation
 from minicnn.nn.stochastic_depth import StochasticDepth, linear_decay
 from minicnn.nn.summary import Summary
@@ -91,6 +92,7 @@ __all__ = [
     "Tanh",
     "TimeDistributed",
     "Upsample",
+    "ZeroPadShortcut",
     "evaluating",
     "init",
     "linear_decay",

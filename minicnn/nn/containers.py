@@ -7,9 +7,11 @@ gradients add; where values were joined the gradient is split.
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, overload
 
+from minicnn import ops
 from minicnn.backend import Array, array_module
 from minicnn.errors import ArgumentError, MinicnnError, ShapeError
-from minicnn.nn.fusion import Fused, Plan
+from minicnn.nn.activation import ReLU
+from minicnn.nn.fusion import Fused, Plan, runs_as_one
 from minicnn.nn.layer import Layer
 
 
@@ -151,6 +153,22 @@ class Residual(Layer):
 
     def __repr__(self) -> str:
         return f"Residual({self.body!r}, {self.shortcut!r})"
+
+
+@runs_as_one
+class ResidualReLU(Fused):
+    """Residual and ReLU: the sum never goes to memory."""
+
+    kinds, forwards, backwards = (Residual, ReLU), ops.add_relu_forward, ops.relu_backward
+
+    def _forward(self, x: Array) -> tuple[Array, tuple]:
+        y = ops.add_relu_forward(*self.layers[0].paths(x))
+        return y, (None, y)
+
+    def backward(self, dy: Array) -> Array:
+        """dy -> dx"""
+        residual, _ = self.layers
+        return residual.backward(ops.relu_backward(dy, self.left[-1]))
 
 
 class Concat(Layer):

@@ -38,6 +38,7 @@ from minicnn.ops.dropout import dropout_backward, dropout_forward
 from minicnn.ops.embedding import embedding_backward, embedding_forward
 from minicnn.ops.fractional_pool import fractional_max_pool2d_backward, fractional_max_pool2d_forward
 from minicnn.ops.fused import (
+    add_relu_forward,
     batch_norm_inference_relu_forward,
     batch_norm_relu_backward,
     batch_norm_relu_forward,
@@ -90,6 +91,7 @@ __all__ = [
     "adam_update_all",
     "adaptive_avg_pool2d_backward",
     "adaptive_avg_pool2d_forward",
+    "add_relu_forward",
     "avg_pool2d_backward",
     "avg_pool2d_forward",
     "batch_norm_backward",

@@ -15,6 +15,8 @@ GEOMETRY = {"kernel": (2, 3), "stride": (2, 1), "padding": (1, 1)}
 CONV = {"stride": (2, 1), "padding": (1, 2), "dilation": (1, 2), "groups": 2}
 IMAGE = (2, 4, 5, 6)
 LABELS = np.array([[[0, 3], [1, 2]], [[3, 3], [0, 1]]])
+LENGTHS = np.array([5, 1, 3])
+WORDS = np.array([[1, 4, 1, 0], [2, 1, 4, 4]])
 KEY = Key(1, 2, 3)
 FUSED_CONV = {"stride": (2, 1), "padding": (1, 2), "dilation": (1, 2)}
 POOL = {"pool_kernel": 2, "pool_stride": (1, 2), "pool_padding": (1, 0)}
@@ -108,7 +110,30 @@ EXAMPLES = {
     "batch_norm_backward": lambda r: ([r(*IMAGE), r(*IMAGE), r(4), r(4), r(4, positive=True)], {}),
     "batch_norm_inference_forward": lambda r: ([*batch_norm_arrays(r), r(4), r(4, positive=True)], {}),
     "batch_norm_inference_backward": lambda r: ([r(*IMAGE), r(*IMAGE), r(4), r(4), r(4, positive=True)], {}),
+    "layer_norm_forward": lambda r: ([r(*IMAGE), r(5, 6), r(5, 6)], {"eps": 1e-3}),
+    "layer_norm_backward": lambda r: ([r(*IMAGE), r(*IMAGE), r(5, 6), r(2, 4), r(2, 4, positive=True)], {}),
+    "group_norm_forward": lambda r: (batch_norm_arrays(r), {"groups": 2, "eps": 1e-3}),
+    "group_norm_backward": lambda r: (
+        [r(*IMAGE), r(*IMAGE), r(4), r(2, 2), r(2, 2, positive=True)],
+        {"groups": 2},
+    ),
+    "rnn_forward": lambda r: ([r(3, 5, 2), r(4, 2), r(4, 4), r(4), r(3, 4)], {"lengths": LENGTHS}),
+    "rnn_backward": lambda r: (
+        [r(3, 5, 4), r(3, 5, 2), r(4, 2), 0.3 * r(4, 4), r(3, 4), 0.3 * r(3, 5, 4)],
+        {"lengths": LENGTHS},
+    ),
+    "lstm_forward": lambda r: ([r(3, 5, 2), r(16, 2), r(16, 4), r(16), r(3, 4), r(3, 4)], {"lengths": LENGTHS}),
+    "lstm_backward": lambda r: (
+        [
+            *(r(3, 5, 4), r(3, 5, 2), r(16, 2), 0.3 * r(16, 4), r(3, 4), r(3, 4)),
+            *(r(3, 5, 4), r(3, 5, 4), 0.3 * r(3, 5, 16, positive=True)),
+        ],
+        {"lengths": LENGTHS},
+    ),
+    "embedding_forward": lambda r: ([WORDS, r(5, 3)], {}),
+    "embedding_backward": lambda r: ([r(2, 4, 3), WORDS, r(5, 3)], {}),
     "relu_forward": elementwise,
+    "add_relu_forward": elementwise_backward,
     "relu_backward": elementwise_backward,
     "leaky_relu_forward": lambda r: elementwise(r, slope=0.3),
     "leaky_relu_backward": lambda r: elementwise_backward(r, slope=0.3),

@@ -4,4 +4,22 @@ Each generator draws what an instrument would have seen, from a few statements a
 instrument, and returns it with exact truth. The same seed draws the same images.
 """
 
-__all__: list[str] = []
+from minicnn.data.synthetic.calcium import (
+    CalciumFrames,
+    CalciumImaging,
+    CalciumMovie,
+    calcium_frames,
+    calcium_movie,
+    spike_response,
+)
+from minicnn.data.synthetic.calcium_tissue import Neurons
+
+__all__ = [
+    "CalciumFrames",
+    "CalciumImaging",
+    "CalciumMovie",
+    "Neurons",
+    "calcium_frames",
+    "calcium_movie",
+    "spike_response",
+]

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from minicnn.kernels.numba.activation import (
+    add_relu_forward,
     elu_backward,
     elu_forward,
     gelu_backward,
@@ -75,6 +76,7 @@ forget_if_sources_changed(pack, Path(__file__).parent)
 FILLINGS: dict[str, Callable] = {
     "adam_update": adam_update,
     "adam_update_all": adam_update_all,
+    "add_relu_forward": add_relu_forward,
     "avg_pool2d_backward": avg_pool2d_backward,
     "avg_pool2d_forward": avg_pool2d_forward,
     "batch_norm_backward": batch_norm_backward,
