@@ -136,7 +136,7 @@ def test_a_summary_counts_and_measures():
 
 @pytest.mark.parametrize(("mode", "field"), [("nearest", "3 x 3"), ("bilinear", "4 x 4")])
 def test_behind_upsampling_a_field_grows_by_fractions_and_is_shown_rounded_up(mode, field):
-    convolutions = nn.Conv2d(1, 1, 2), nn.Conv2d(1, 1, 3), nn.Conv2d(1, 1, 2)
+    convolutions = nn.Conv2d(1, 1, 2), nn.Conv2d(1, 1, 3)  # 2 1/2 pixels, or 3 1/2
     model = nn.Sequential(nn.Upsample(scale_factor=2, mode=mode), *convolutions)
     assert str(model.summary((1, 8, 8)).rows[-1].field) == field
 
