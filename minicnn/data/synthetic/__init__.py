@@ -4,4 +4,6 @@ Each generator draws what an instrument would have seen, from a few statements a
 instrument, and returns it with exact truth. The same seed draws the same images.
 """
 
-__all__: list[str] = []
+from minicnn.data.synthetic.tomograms import TomogramSlices, tomogram_slices
+
+__all__ = ["TomogramSlices", "tomogram_slices"]
