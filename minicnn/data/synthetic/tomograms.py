@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
 
 from minicnn.backend import Key
 from minicnn.data.augment.ranges import at_least
@@ -111,28 +110,28 @@ def tomogram_slices(
     if defocus_um is not None:
         shown = shown * transfer_function(wide, pixel_nm, defocus_um)
 
-    keys = random_keys(Key(whole_number("seed", seed, least=0), 0, 0), n)
-    density, y, shapes, noise_keys = [], [], [], []
-    for key in keys:
-        key_of_shapes, key_of_crowd, key_of_grain, key_of_noise = random_keys(key, 4)
-        drawn = place(counts, key_of_shapes, size=size, pixel_nm=pixel_nm)
-        canvas, labels = draw(drawn, wide, margin, pixel_nm)
-        canvas += crowd(crowding, wide, pixel_nm, key_of_crowd) * (labels == BACKGROUND)
-        canvas += crowd(GRAIN, wide, pixel_nm, key_of_grain) * (labels == RIBOSOME)
-        density, y, shapes = [*density, canvas], [*y, labels], [*shapes, tuple(drawn)]
-        noise_keys.append(key_of_noise)
+    keys = [random_keys(key, 4) for key in random_keys(Key(whole_number("seed", seed, least=0), 0, 0), n)]
+    shapes = [place(counts, key, size=size, pixel_nm=pixel_nm) for key, *_ in keys]
+    drawn = [draw(some, wide, margin, pixel_nm) for some in shapes]
+    density, y = (np.stack(part) for part in zip(*drawn, strict=True))
+    for i, (_, key_of_crowd, key_of_grain, _) in enumerate(keys):
+        density[i] += crowd(crowding, wide, pixel_nm, key_of_crowd) * (y[i] == BACKGROUND)
+        density[i] += crowd(GRAIN, wide, pixel_nm, key_of_grain) * (y[i] == RIBOSOME)
 
     cut = (slice(None), slice(margin, -margin), slice(margin, -margin))
-    density, y = np.stack(density), np.stack(y)[cut]
     x = -filtered(density, shown)[cut]
     if snr is not None:
         power = float(x.var(axis=(1, 2)).mean())
         if power == 0:
             raise ArgumentError("there is nothing in these slices, so snr has no meaning; snr=None draws no noise")
-        noise = [tomogram_noise(key, wide, tilt) for key in noise_keys]
-        x += np.sqrt(power / snr) * np.stack(noise)[cut]
+        noise = np.stack([tomogram_noise(key, wide, tilt) for *_, key in keys])
+        x += np.sqrt(power / snr) * noise[cut]
     return TomogramSlices(
-        x[:, None].astype(np.float32), y, density[cut].astype(np.float32), tuple(shapes), float(pixel_nm)
+        x[:, None].astype(np.float32),
+        y[cut],
+        density[cut].astype(np.float32),
+        tuple(tuple(some) for some in shapes),
+        float(pixel_nm),
     )
 
 
@@ -191,17 +190,21 @@ def draw(shapes: list[Shape], wide: int, margin: int, pixel_nm: float) -> tuple[
     """Return density and classes (wide, wide) of shapes, with a margin of pixels around the slice."""
     z, x = (np.indices((wide, wide)) - margin) * pixel_nm
     density, labels = np.zeros((wide, wide)), np.zeros((wide, wide), dtype=np.int64)
-    blur = pixel_nm / np.sqrt(12)  # a pixel shows the mean over its area, which has this standard deviation
     for shape in shapes:
         d = shape.distance(z, x)
         mask = inside(shape, d) & (labels == BACKGROUND)  # in the margin, where nobody looks, shapes may meet
         labels[mask] = shape.label
-        density += shape.density(d, blur)
+        density += shape.density(d, _blur(pixel_nm))
     return density, labels
 
 
 def crowd(crowding: float, wide: int, pixel_nm: float, key: Key) -> np.ndarray:
-    """Return the density (wide, wide) of small proteins: Gaussians of 1.5, 2 and 3 nm with a peak of 0.5 each."""
+    """Return the density (wide, wide) of small proteins: Gaussians of 1.5, 2 and 3 nm with a peak of 0.5 each.
+
+    A third of `crowding` is the area of those of each size, a Gaussian being taken for a disc of 1.2 times its width.
+    """
+    from scipy.ndimage import gaussian_filter  # here, as only who draws needs it
+
     density = np.zeros((wide, wide))
     for key_of_size, sigma in zip(random_keys(key, 3), (1.5, 2.0, 3.0), strict=True):
         area = (crowding / 3) * (wide * pixel_nm) ** 2
@@ -209,7 +212,8 @@ def crowd(crowding: float, wide: int, pixel_nm: float, key: Key) -> np.ndarray:
         at = (random_uniform(key_of_size, shape=(2, count)) * wide).astype(int)
         points = np.bincount(at[0] * wide + at[1], minlength=wide * wide).reshape(wide, wide).astype(np.float64)
         peak = 2 * np.pi * (sigma / pixel_nm) ** 2  # what a Gaussian of sum 1 has to be multiplied by
-        density += 0.5 * peak * gaussian_filter(points, sigma / pixel_nm, mode="wrap")
+        seen = np.hypot(sigma, _blur(pixel_nm)) / pixel_nm
+        density += 0.5 * peak * gaussian_filter(points, seen, mode="wrap")
     return density
 
 
@@ -282,6 +286,11 @@ def _frequencies(size: int, pixel_nm: float = 1.0) -> tuple[np.ndarray, np.ndarr
     """Return kz (size, 1) and kx (1, size) in cycles per nm, in the order of `numpy.fft.fft2`."""
     k = np.fft.fftfreq(size, pixel_nm)
     return k[:, None], k[None]
+
+
+def _blur(pixel_nm: float) -> float:
+    """Return the standard deviation of a pixel's area along an axis, in nm: it shows the mean over that."""
+    return pixel_nm / float(np.sqrt(12))
 
 
 def _least_and_most(name: str, value: Any) -> tuple[int, int]:

@@ -1,0 +1,327 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+# ---
+
+# %% [markdown]
+# # 32. Annotating tomograms
+#
+# An electron cryo-tomogram is a picture of the inside of a frozen cell, a few hundred nanometres thick, in three
+# dimensions. Before anyone can measure a membrane in it, somebody has to say which pixels *are* membrane, and that
+# takes an expert a week per tomogram. Chen et al. ("Convolutional neural networks for automated annotation of cellular
+# cryo-electron tomograms", Nature Methods 2017) let a small convolutional network learn it from a few slices that were
+# painted by hand. We do the same with slices whose truth we know, and ask what a network has to **see** to do it.
+#
+#     python lessons/32_annotating_tomograms.py
+
+# %%
+import numpy as np
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+import minicnn as mc
+from minicnn import data, metrics, models, nn, optim
+from minicnn.data.augment import Compose, HorizontalFlip, VerticalFlip
+from minicnn.data.synthetic import tomogram_slices
+
+SIZE = 64
+CLASSES = ("background", "membrane", "filament", "ribosome")
+COLOURS = ("#0072B2", "#D55E00", "#009E73")
+
+# %% [markdown]
+# ## 1. What the microscope leaves of a cell
+#
+# `tomogram_slices` draws membranes (two leaflets 4 nm apart), microtubules (tubes of 25 nm), threads of actin (7 nm)
+# and ribosomes (25 nm) among small proteins, and then takes away what a microscope takes away:
+#
+# - The **contrast transfer function**: a cell is nearly transparent, so one photographs it out of focus. Edges and
+#   thin lines come out, what is large and even does not.
+# - The **missing wedge**: the specimen cannot be tilted beyond some 60 degrees. In our slices, with the direction of
+#   the electrons (z) pointing down, all detail that runs across the electrons is lost.
+# - **Noise**: electrons destroy what they show, so there are few of them.
+#
+# Each is an argument, so we can look at them one by one.
+
+# %%
+SEEN = {
+    "what is there": {"defocus_um": None, "tilt": 90.0, "snr": None},
+    "through the microscope": {"tilt": 90.0, "snr": None},
+    "tilted by 60 degrees at most": {"snr": None},
+    "with noise, SNR 1": {"snr": 1.0},
+}
+steps = {name: tomogram_slices(3, size=96, seed=4, **settings) for name, settings in SEEN.items()}
+truth = steps["what is there"].y
+
+
+def normal_to_z(slices):
+    """For every pixel of a membrane or a filament the angle between z and what it is normal to, in degrees; else nan.
+
+    The normal is where the distance from the shape grows fastest.
+    """
+    z, x = np.indices(slices.y.shape[1:]) * slices.pixel_nm
+    angles = np.full(slices.y.shape, np.nan)
+    for angle, y, shapes in zip(angles, slices.y, slices.shapes, strict=True):
+        nearest = np.full(y.shape, np.inf)
+        for shape in shapes:
+            if shape.label == CLASSES.index("ribosome"):
+                continue
+            d = np.abs(shape.distance(z, x))
+            closer = (d < nearest) & (y == shape.label) & (d <= shape.half_width)
+            nearest[closer] = d[closer]
+            along_z = shape.distance(z + 0.1, x) - shape.distance(z - 0.1, x)
+            along_x = shape.distance(z, x + 0.1) - shape.distance(z, x - 0.1)
+            angle[closer] = np.rad2deg(np.arctan2(np.abs(along_x), np.abs(along_z)))[closer]
+    return angles
+
+
+many = {name: tomogram_slices(24, size=96, seed=5, **SEEN[name]) for name in list(SEEN)[1:3]}
+membrane = many["tilted by 60 degrees at most"].y == 1
+angle = normal_to_z(many["tilted by 60 degrees at most"])
+kept = {}
+print("contrast of membranes (spread of the pixels), by what they face:")
+for name, low, high in (("the electrons (top and bottom)", 0, 20), ("the side", 60, 90)):
+    pixels = membrane & (angle >= low) & (angle < high)
+    whole, cut = (slices.x[:, 0][pixels].std() for slices in many.values())
+    kept[name] = cut / whole
+    print(f"  {name:<32} all tilts {whole:.3f}   60 degrees {cut:.3f}   kept {cut / whole:.0%}")
+top, side = kept.values()
+assert top < 0.7 < 0.85 < side, "membranes across the beam are lost"
+
+# %%
+figure = Figure(figsize=(15, 3.7), layout="constrained", dpi=120)
+axes = figure.subplots(1, 5)
+for ax, (name, slices) in zip(axes, steps.items(), strict=False):
+    picture = slices.x[0, 0]
+    low, high = np.quantile(picture, [0.005, 0.995])
+    ax.imshow(picture, cmap="gray", vmin=low, vmax=high)
+    ax.set_title(name, fontsize=11)
+overlay = ListedColormap(["white", *COLOURS])
+axes[-1].imshow(truth[0], cmap=overlay, vmin=0, vmax=3, interpolation="nearest")
+axes[-1].set_title("the truth to be found", fontsize=11)
+for ax in axes:
+    ax.set_xticks([0, 24.5, 49.5, 74.5], ["0", "50", "100", "150"])
+    ax.set_yticks([0, 24.5, 49.5, 74.5], ["0", "50", "100", "150"])
+    ax.set_xlabel("x (nm)")
+axes[0].set_ylabel("z, along the electrons (nm)")
+patches = [Patch(color=colour, label=name) for colour, name in zip(COLOURS, CLASSES[1:], strict=True)]
+figure.legend(handles=patches, loc="outside right center", fontsize=10)
+figure.suptitle("What a microscope leaves of a cell: tops and bottoms of vesicles fade, then noise covers the rest")
+figure.savefig("tomograms_physics.png")
+print("drew tomograms_physics.png")
+
+# %% [markdown]
+# What to see in the figure: microscope and noise are bad, but the wedge is worse, as it takes *whole parts* of things.
+# A vesicle without its top is no closed line any more, and a thread that lies flat is gone. An expert fills in what
+# must be there; that needs a look at the surroundings.
+#
+# ## 2. Few slices
+#
+# Training: 48 slices of 64 x 64 pixels of 2 nm, a third each at a signal-to-noise ratio of 0.3, 1 and 3, as tomograms
+# of thick and thin specimens differ. For testing, 24 others at each. Every slice is brought to mean 0 and standard
+# deviation 1, as one does with tomograms, whose grey levels have no unit.
+
+# %%
+LEVELS = (0.3, 1.0, 3.0)
+normalised = data.ImageNormaliser()
+
+
+def drawn(n, seed):
+    return {snr: tomogram_slices(n, size=SIZE, snr=snr, seed=seed + int(seed < 10) * i) for i, snr in enumerate(LEVELS)}
+
+
+training, testing = drawn(16, seed=1), drawn(24, seed=10)  # the test's three have the same shapes under three noises
+x = normalised(np.concatenate([slices.x for slices in training.values()]))
+y = np.concatenate([slices.y for slices in training.values()])
+shares = np.bincount(y.ravel(), minlength=4) / y.size
+print(
+    f"\n{len(x)} slices to learn from; of their pixels",
+    *(f"{c} {s:.1%}," for c, s in zip(CLASSES, shares, strict=True)),
+)
+print(f"'background' everywhere: accuracy {shares[0]:.2f}, mean Jaccard {shares[0] / 4:.2f}")
+assert 0.5 < shares[0] < 0.8
+assert shares[1:].min() > 0.02
+
+# %% [markdown]
+# "Background everywhere" has a fine accuracy and no use. So we measure the **Jaccard index** of each class, the overlap
+# over the union, and their mean (lesson 16).
+#
+# Slices may be mirrored for augmentation, left to right and top to bottom: the wedge stays where it is. They must not
+# be turned by 90 degrees: the wedge would turn with them, and no microscope has it there.
+#
+# ## 3. Three networks with as many parameters
+#
+# - **plain, 3 x 3**: four convolutions, one after the other, at full resolution.
+# - **plain, 7 x 7**: the same with large kernels and fewer channels. (Chen et al. had four layers with large kernels,
+#   one network a class.)
+# - **U-Net** (Ronneberger et al. 2015): it halves the image twice on the way down, and on the way up joins what it has
+#   found with what it saw before at the same resolution.
+#
+# All have about 30,000 parameters. They differ in how far a pixel's answer looks around. We measure it: change one
+# pixel, and see whether the answer in the middle changes.
+
+
+# %%
+def plain(channels, kernel):
+    layers, before = [], 1
+    for _ in range(3):
+        layers += [nn.Conv2d(before, channels, kernel, padding="same"), nn.BatchNorm2d(channels), nn.ReLU()]
+        before = channels
+    return nn.Sequential(*layers, nn.Conv2d(channels, len(CLASSES), kernel, padding="same"))
+
+
+NETWORKS = {
+    "plain, 3 x 3": lambda: plain(40, 3),
+    "plain, 7 x 7": lambda: plain(17, 7),
+    "U-Net": lambda: models.create("unet", (1, SIZE, SIZE), classes=4, depth=2, width=8, batch_norm=True),
+}
+
+
+def view(model):
+    """How many pixels in a row the middle pixel's answer depends on."""
+    with nn.evaluating(model):
+        images = np.tile(np.random.default_rng(0).normal(size=(1, 1, SIZE, SIZE)), (SIZE + 1, 1, 1, 1))
+        images[np.arange(SIZE), 0, SIZE // 2, np.arange(SIZE)] += 100  # one pixel in each, none in the last
+        answers = model(images.astype(np.float32))[:, :, SIZE // 2, SIZE // 2]
+    return int((np.abs(answers[:-1] - answers[-1]) > 1e-3).any(axis=1).sum())  # less is rounding
+
+
+print(f"\n{'':<14}{'parameters':>12}{'sees':>22}")
+sizes, views = {}, {}
+for name, make in NETWORKS.items():
+    mc.seed(0)
+    model = make()
+    sizes[name], views[name] = sum(p.data.size for p in model.parameters()), view(model)
+    print(f"{name:<14}{sizes[name]:>12,}{views[name]:>12} px = {2 * views[name]} nm")
+assert sizes["U-Net"] <= min(sizes.values()) * 1.001, "the U-Net is given no more parameters than the others"
+assert views["plain, 3 x 3"] == 1 + 4 * 2
+assert views["plain, 7 x 7"] == 1 + 4 * 6
+assert views["U-Net"] > 30
+
+# %% [markdown]
+# A microtubule is 25 nm wide. The first network's window of 18 nm holds *one* of its walls, and one wall looks like a
+# membrane or a thread of actin.
+#
+# ## 4. Training
+#
+# The loss is cross-entropy at every pixel. Three seeds change the weights that training starts from and the order of
+# the slices.
+
+# %%
+SEEDS, EPOCHS, BATCH = (0, 1, 2), 20, 4
+
+
+def train(make, seed):
+    mc.seed(seed)
+    model = make()
+    schedule = optim.Cosine(T_max=EPOCHS * len(x) // BATCH, per="batch")
+    trainer = mc.Trainer(model, optimizer=optim.Adam(model.parameters(), lr=0.01), schedule=schedule)
+    mirrored = Compose(HorizontalFlip(), VerticalFlip())
+    trainer.fit((x, y), epochs=EPOCHS, batch_size=BATCH, augment=mirrored, verbose=False)
+    return trainer
+
+
+def jaccard(y_true, y_pred):
+    return metrics.jaccard_score(y_true.ravel(), y_pred.ravel(), average=None)
+
+
+found = {name: [] for name in NETWORKS}  # for each seed the classes (3 levels of noise, 24 slices, H, W)
+for name, make in NETWORKS.items():
+    for seed in SEEDS:
+        trainer = train(make, seed)
+        found[name].append(np.stack([trainer.predict_classes(normalised(test.x)) for test in testing.values()]))
+truth = np.stack([test.y for test in testing.values()])
+scores = {name: np.array([jaccard(truth, answer) for answer in answers]) for name, answers in found.items()}
+
+print(f"\nJaccard index on the test slices, mean of {len(SEEDS)} seeds (lowest - highest)")
+print(f"{'':<14}" + "".join(f"{column:>20}" for column in (*CLASSES, "mean")))
+for name, table in scores.items():
+    columns = [*table.T, table.mean(axis=1)]
+    print(f"{name:<14}" + "".join(f"{f'{c.mean():.2f} ({c.min():.2f} - {c.max():.2f})':>20}" for c in columns))
+means = {name: table.mean(axis=1) for name, table in scores.items()}
+gain = scores["U-Net"].mean(axis=0) - scores["plain, 3 x 3"].mean(axis=0)
+print("U-Net less plain 3 x 3:", *(f"{c} {g:+.2f}," for c, g in zip(CLASSES, gain, strict=True)))
+assert means["U-Net"].min() > means["plain, 3 x 3"].max() + 0.02, "U-Net beats the small plain network with every seed"
+assert gain.argmax() == CLASSES.index("filament"), "most where context is needed"
+assert means["plain, 7 x 7"].mean() > means["plain, 3 x 3"].mean() + 0.02, "a large kernel is another way to see far"
+
+# %% [markdown]
+# The ribosomes are as good as the noise allows, whoever looks: a window of 18 nm is nearly as large as they are. The gain
+# lies with the filaments, whose two walls only the others see at once. The plain network with large kernels sees them
+# too, and pays for it: four times the U-Net's multiplications.
+#
+# ## 5. Where the wedge has taken it
+#
+# We know what every pixel of a membrane or a filament faces. The **recall** (the share of its pixels that were found)
+# where it faces the electrons, and so lies in the missing wedge, and where it does not:
+
+# %%
+facing = np.concatenate([normal_to_z(test) for test in testing.values()]).reshape(truth.shape)
+lost, shown = facing < 30, facing >= 30
+print(f"\nrecall, mean of the seeds{'membrane':>28}{'filament':>22}")
+print(f"{'':<20}" + f"{'in the wedge':>16}{'not':>6}" * 2)
+recall = {}
+for name, answers in found.items():
+    recall[name] = [
+        np.mean([(answer == k)[part & (truth == k)].mean() for answer in answers])
+        for k in (1, 2)
+        for part in (lost, shown)
+    ]
+    print(f"{name:<20}" + "".join(f"{a:16.2f}{b:6.2f}" for a, b in np.reshape(recall[name], (2, 2))))
+    assert recall[name][0] < recall[name][1] - 0.1
+    assert recall[name][2] < recall[name][3] - 0.1
+
+# %% [markdown]
+# ## 6. What noise does
+#
+# The same networks, the same slices, under three noises:
+
+# %%
+print("\nmean Jaccard index" + "".join(f"{f'SNR {snr:g}':>20}" for snr in LEVELS))
+by_noise = {}
+for name, answers in found.items():
+    by_noise[name] = np.array([[jaccard(truth[i], a[i]).mean() for a in answers] for i in range(len(LEVELS))])
+    print(f"{name:<18}" + "".join(f"{f'{v.mean():.2f} ({v.min():.2f} - {v.max():.2f})':>20}" for v in by_noise[name]))
+    assert (np.diff(by_noise[name].mean(axis=1)) > 0.02).all(), "less noise, better answers"
+assert (by_noise["U-Net"].mean(axis=1) > by_noise["plain, 3 x 3"].mean(axis=1) + 0.01).all()
+
+# %% [markdown]
+# ## 7. Look at it
+
+# %%
+figure = Figure(figsize=(13, 8.6), layout="constrained", dpi=120)
+columns = ("slice", "truth", *NETWORKS)
+axes = figure.subplots(len(LEVELS), len(columns))
+place = 50 / 2  # 50 nm in pixels
+CHOSEN = 3
+for row, (snr, test), answers in zip(axes, testing.items(), range(len(LEVELS)), strict=True):
+    masks = {"truth": truth[answers, CHOSEN], **{name: a[0][answers, CHOSEN] for name, a in found.items()}}
+    picture = test.x[CHOSEN, 0]
+    row[0].imshow(picture, cmap="gray", vmin=np.quantile(picture, 0.005), vmax=np.quantile(picture, 0.995))
+    row[0].plot([4, 4 + place], [60, 60], color="white", linewidth=3)
+    row[0].set_ylabel(f"SNR {snr:g}", fontsize=12)
+    for ax, (name, mask) in zip(row[1:], masks.items(), strict=True):
+        ax.imshow(mask, cmap=overlay, vmin=0, vmax=3, interpolation="nearest")
+        if name != "truth":
+            each = jaccard(
+                np.concatenate([masks["truth"].ravel(), [0, 1, 2, 3]]), np.concatenate([mask.ravel(), [0, 1, 2, 3]])
+            )
+            ax.set_xlabel(
+                "Jaccard " + ", ".join(f"{c[:3]}. {j:.2f}" for c, j in zip(CLASSES[1:], each[1:], strict=True)),
+                fontsize=9,
+            )
+for ax, name in zip(axes[0], columns, strict=True):
+    ax.set_title(name, fontsize=12)
+for ax in axes.flat:
+    ax.set_xticks([])
+    ax.set_yticks([])
+figure.legend(handles=patches, loc="outside lower center", ncols=3, fontsize=11)
+figure.suptitle(
+    "One slice under three noises; white bar: 50 nm. The U-Net fills tubes that a small window leaves hollow"
+)
+figure.savefig("annotating_tomograms.png")
+print("\ndrew annotating_tomograms.png")
