@@ -96,12 +96,12 @@ assert top < 0.7 < 0.85 < side, "membranes across the beam are lost"
 figure = Figure(figsize=(15, 3.7), layout="constrained", dpi=120)
 axes = figure.subplots(1, 5)
 for ax, (name, slices) in zip(axes, steps.items(), strict=False):
-    picture = slices.x[0, 0]
+    picture = slices.x[2, 0]
     low, high = np.quantile(picture, [0.005, 0.995])
     ax.imshow(picture, cmap="gray", vmin=low, vmax=high)
     ax.set_title(name, fontsize=11)
 overlay = ListedColormap(["white", *COLOURS])
-axes[-1].imshow(truth[0], cmap=overlay, vmin=0, vmax=3, interpolation="nearest")
+axes[-1].imshow(truth[2], cmap=overlay, vmin=0, vmax=3, interpolation="nearest")
 axes[-1].set_title("the truth to be found", fontsize=11)
 for ax in axes:
     ax.set_xticks([0, 24.5, 49.5, 74.5], ["0", "50", "100", "150"])
@@ -128,13 +128,8 @@ print("drew tomograms_physics.png")
 # %%
 LEVELS = (0.3, 1.0, 3.0)
 normalised = data.ImageNormaliser()
-
-
-def drawn(n, seed):
-    return {snr: tomogram_slices(n, size=SIZE, snr=snr, seed=seed + int(seed < 10) * i) for i, snr in enumerate(LEVELS)}
-
-
-training, testing = drawn(16, seed=1), drawn(24, seed=10)  # the test's three have the same shapes under three noises
+training = {snr: tomogram_slices(16, size=SIZE, snr=snr, seed=seed) for seed, snr in enumerate(LEVELS, start=1)}
+testing = {snr: tomogram_slices(24, size=SIZE, snr=snr, seed=10) for snr in LEVELS}  # the same shapes, three noises
 x = normalised(np.concatenate([slices.x for slices in training.values()]))
 y = np.concatenate([slices.y for slices in training.values()])
 shares = np.bincount(y.ravel(), minlength=4) / y.size
@@ -190,14 +185,17 @@ def view(model):
     return int((np.abs(answers[:-1] - answers[-1]) > 1e-3).any(axis=1).sum())  # less is rounding
 
 
-print(f"\n{'':<14}{'parameters':>12}{'sees':>22}")
-sizes, views = {}, {}
+print(f"\n{'':<14}{'parameters':>12}{'multiply-adds a slice':>24}{'sees':>20}")
+sizes, costs, views = {}, {}, {}
 for name, make in NETWORKS.items():
     mc.seed(0)
     model = make()
-    sizes[name], views[name] = sum(p.data.size for p in model.parameters()), view(model)
-    print(f"{name:<14}{sizes[name]:>12,}{views[name]:>12} px = {2 * views[name]} nm")
-assert sizes["U-Net"] <= min(sizes.values()) * 1.001, "the U-Net is given no more parameters than the others"
+    summary = model.summary((1, SIZE, SIZE))
+    sizes[name], costs[name], views[name] = summary.parameters, summary.multiply_adds, view(model)
+    seen = f"{views[name]} px = {2 * views[name]} nm"
+    print(f"{name:<14}{sizes[name]:>12,}{costs[name] / 1e6:>21.0f} M{seen:>21}")
+assert sizes["U-Net"] == min(sizes.values()), "the U-Net is given no more parameters than the others"
+assert costs["U-Net"] < min(costs.values()) * 1.001
 assert views["plain, 3 x 3"] == 1 + 4 * 2
 assert views["plain, 7 x 7"] == 1 + 4 * 6
 assert views["U-Net"] > 30
@@ -250,9 +248,9 @@ assert gain.argmax() == CLASSES.index("filament"), "most where context is needed
 assert means["plain, 7 x 7"].mean() > means["plain, 3 x 3"].mean() + 0.02, "a large kernel is another way to see far"
 
 # %% [markdown]
-# The ribosomes are as good as the noise allows, whoever looks: a window of 18 nm is nearly as large as they are. The gain
-# lies with the filaments, whose two walls only the others see at once. The plain network with large kernels sees them
-# too, and pays for it: four times the U-Net's multiplications.
+# The ribosomes are as good as the noise allows, whoever looks: a window of 18 nm is nearly as large as they are. The
+# gain lies with the filaments, whose two walls only the others see at once. The plain network with large kernels sees
+# them too, and pays for it with several times the U-Net's multiplications.
 #
 # ## 5. Where the wedge has taken it
 #
@@ -296,13 +294,12 @@ assert (by_noise["U-Net"].mean(axis=1) > by_noise["plain, 3 x 3"].mean(axis=1) +
 figure = Figure(figsize=(13, 8.6), layout="constrained", dpi=120)
 columns = ("slice", "truth", *NETWORKS)
 axes = figure.subplots(len(LEVELS), len(columns))
-place = 50 / 2  # 50 nm in pixels
-CHOSEN = 3
-for row, (snr, test), answers in zip(axes, testing.items(), range(len(LEVELS)), strict=True):
-    masks = {"truth": truth[answers, CHOSEN], **{name: a[0][answers, CHOSEN] for name, a in found.items()}}
+CHOSEN = 8
+for i, (row, (snr, test)) in enumerate(zip(axes, testing.items(), strict=True)):
+    masks = {"truth": truth[i, CHOSEN], **{name: answers[0][i, CHOSEN] for name, answers in found.items()}}
     picture = test.x[CHOSEN, 0]
     row[0].imshow(picture, cmap="gray", vmin=np.quantile(picture, 0.005), vmax=np.quantile(picture, 0.995))
-    row[0].plot([4, 4 + place], [60, 60], color="white", linewidth=3)
+    row[0].plot([3, 3 + 50 / test.pixel_nm], [60, 60], color="white", linewidth=3)
     row[0].set_ylabel(f"SNR {snr:g}", fontsize=12)
     for ax, (name, mask) in zip(row[1:], masks.items(), strict=True):
         ax.imshow(mask, cmap=overlay, vmin=0, vmax=3, interpolation="nearest")

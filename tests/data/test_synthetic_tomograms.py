@@ -74,7 +74,8 @@ def true_distance(shape, points):
         centre = np.array([shape.z, shape.x])
         large = np.linalg.norm(points - (centre - 2.75 * along), axis=1) - 10
         return np.minimum(large, np.linalg.norm(points - (centre + 5.25 * along), axis=1) - 7.5)
-    return cKDTree(outline(shape)).query(points)[0] - shape.half_width
+    half_width = 12.5 if getattr(shape, "microtubule", False) else 3.5
+    return cKDTree(outline(shape)).query(points)[0] - half_width
 
 
 @pytest.mark.parametrize("pixel_nm", [1.5, 3.0])
