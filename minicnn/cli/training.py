@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import minicnn as mc
 from minicnn.backend.backends import BACKENDS
-from minicnn.errors import CheckpointError, whole_number
+from minicnn.errors import ArgumentError, CheckpointError, listed, whole_number
 
 if TYPE_CHECKING:
     from minicnn.data import Splits
@@ -41,7 +41,7 @@ def add_parser(commands: Any) -> None:
     train.set_defaults(run=train_command)
     add = train.add_argument
     add("--dataset", metavar="NAME", help=f"one of {', '.join(mc.data.DATASETS)} (default: digits)")
-    add("--model", metavar="NAME", help=f"one of {', '.join(mc.models.MODELS)} (default: basic)")
+    add("--model", metavar="NAME", help=f"one of {', '.join(mc.models.CLASSIFIERS)} (default: basic)")
     add("--epochs", type=int, metavar="N", help="passes over the training set (default: 30)")
     add("--batch-size", type=int, metavar="N", help="examples a step (default: 32)")
     add("--lr", type=float, metavar="X", help="learning rate (default: 0.001 for adam, 0.01 for sgd)")
@@ -201,6 +201,12 @@ def _next_free(parent: Path, stem: str) -> Path:
 
 def build(settings: dict[str, Any]) -> tuple["Trainer", "Splits"]:
     """Return the trainer and the normalised data of a run with these settings, as they are before the first step."""
+    if (name := settings["model"]) in mc.models.MODELS and name not in mc.models.CLASSIFIERS:
+        raise ArgumentError(
+            f"this command trains classifiers, and {name!r} answers with an image; from Python, mc.Trainer trains "
+            f"mc.models.create({name!r}) on images and what they are to become; "
+            f"the classifiers are {listed(mc.models.CLASSIFIERS)}"
+        )
     mc.seed(settings["seed"])
     splits = mc.data.load(settings["dataset"], root=settings["data_root"], seed=settings["seed"])
     model = mc.models.create(settings["model"], splits.train.x.shape[1:], len(splits.classes))
