@@ -79,7 +79,7 @@ def normal_to_z(slices):
     return angles
 
 
-many = {name: tomogram_slices(24, size=96, seed=5, **SEEN[name]) for name in list(SEEN)[1:3]}
+many = {name: tomogram_slices(16, size=96, seed=5, **SEEN[name]) for name in list(SEEN)[1:3]}
 membrane = many["tilted by 60 degrees at most"].y == 1
 angle = normal_to_z(many["tilted by 60 degrees at most"])
 kept = {}
@@ -210,7 +210,7 @@ assert views["U-Net"] > 30
 # the slices.
 
 # %%
-SEEDS, EPOCHS, BATCH = (0, 1, 2), 20, 4
+SEEDS, EPOCHS, BATCH = (0, 1, 2), 16, 4
 
 
 def train(make, seed):
@@ -270,10 +270,18 @@ for name, answers in found.items():
         for part in (lost, shown)
     ]
     print(f"{name:<20}" + "".join(f"{a:16.2f}{b:6.2f}" for a, b in np.reshape(recall[name], (2, 2))))
-    assert recall[name][0] < recall[name][1] - 0.1
-    assert recall[name][2] < recall[name][3] - 0.1
+    assert recall[name][0] < recall[name][1] - 0.2, "what the wedge takes of a membrane, nobody finds"
+assert recall["U-Net"][2] > recall["plain, 3 x 3"][2] + 0.15
 
 # %% [markdown]
+# Membranes in the wedge are found by nobody. A network of any kind reports what is in the data, or what the data around
+# it make likely, and a few dozen vesicles do not teach how one closes. So the area of a vesicle must not be measured
+# from such an annotation without a model of its shape.
+#
+# Filaments are another matter: of those that lie in the wedge, and whose walls nobody can see, the U-Net finds most.
+# How? By what is *not* there: small proteins are everywhere, but not inside a microtubule. An even band of 25 nm is
+# seen by who looks far enough.
+#
 # ## 6. What noise does
 #
 # The same networks, the same slices, under three noises:
@@ -322,3 +330,26 @@ figure.suptitle(
 )
 figure.savefig("annotating_tomograms.png")
 print("\ndrew annotating_tomograms.png")
+
+# %% [markdown]
+# What to see in the figure: the plain network with small kernels finds the walls of the tube and leaves it hollow, or
+# fills it here and there. Membranes end where they turn across the electrons, for all three, though the truth is
+# closed. And with the most noise it is the thin things that go first.
+#
+# ## Remember
+#
+# 1. Ask how far a network sees, in nanometres, and how large the thing is that it has to tell from others.
+# 2. Going down and up again sees far at little cost; the joins keep the boundaries where they are.
+# 3. Where the microscope shows nothing, an annotation is a guess, however smooth it looks. Report where those places
+#    are.
+# 4. Accuracy of pixels says little where most are background: Jaccard for each class, over seeds.
+# 5. These slices are drawn, and their classes are cleaner than a cell's. A network trained on them would have to be
+#    trained again, on a few real slices painted by hand.
+#
+# ## Try
+#
+# 1. Thin classes lose under cross-entropy: give it `weight=shares**-0.5`, or add `nn.DiceLoss` (its targets are masks,
+#    one a class) to it. What becomes of the membranes, and at what cost?
+# 2. `width=16`, or `depth=3`: is it channels that the U-Net lacks, or sight?
+# 3. Train with `tilt=90.0`. How much of the error was the wedge's?
+# 4. Train at an SNR of 3 alone and test at 0.3. Then the other way round.
