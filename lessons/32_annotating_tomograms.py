@@ -227,11 +227,13 @@ def jaccard(y_true, y_pred):
     return metrics.jaccard_score(y_true.ravel(), y_pred.ravel(), average=None)
 
 
+unets = []
 found = {name: [] for name in NETWORKS}  # for each seed the classes (3 levels of noise, 24 slices, H, W)
 for name, make in NETWORKS.items():
     for seed in SEEDS:
         trainer = train(make, seed)
         found[name].append(np.stack([trainer.predict_classes(normalised(test.x)) for test in testing.values()]))
+        unets += [trainer] * (name == "U-Net")
 truth = np.stack([test.y for test in testing.values()])
 scores = {name: np.array([jaccard(truth, answer) for answer in answers]) for name, answers in found.items()}
 
@@ -279,8 +281,24 @@ assert recall["U-Net"][2] > recall["plain, 3 x 3"][2] + 0.15
 # from such an annotation without a model of its shape.
 #
 # Filaments are another matter: of those that lie in the wedge, and whose walls nobody can see, the U-Net finds most.
-# How? By what is *not* there: small proteins are everywhere, but not inside a microtubule. An even band of 25 nm is
-# seen by who looks far enough.
+# How? Perhaps by what is *not* there: small proteins are everywhere, but not inside a microtubule. An even band of
+# 25 nm is seen by who looks far enough. That can be put to the test: the same slices without small proteins are even
+# everywhere.
+
+# %%
+bare = tomogram_slices(24, size=SIZE, snr=1.0, seed=10, crowding=0.0)
+background = bare.y == 0
+print("\nbackground that the U-Net takes for a filament, with small proteins and without:")
+for seed, trainer in zip(SEEDS, unets, strict=True):
+    crowded, empty = (
+        (trainer.predict_classes(normalised(slices.x)) == 2)[background].mean() for slices in (testing[1.0], bare)
+    )
+    print(f"  seed {seed}: {crowded:.1%} and {empty:.1%}")
+    assert empty > 2 * crowded
+
+# %% [markdown]
+# It was so: what is even is a tube to this network. A cue as good as any in these slices, and a wrong one in a cell
+# with emptier places. (Lesson 15 has other ways to find such cues.)
 #
 # ## 6. What noise does
 #
