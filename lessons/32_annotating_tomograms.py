@@ -148,20 +148,19 @@ assert shares[1:].min() > 0.02
 # Slices may be mirrored for augmentation, left to right and top to bottom: the wedge stays where it is. They must not
 # be turned by 90 degrees: the wedge would turn with them, and no microscope has it there.
 #
-# ## 3. Three networks with as many parameters
+# ## 3. Two networks with as many parameters
 #
-# - **plain, 3 x 3**: four convolutions, one after the other, at full resolution.
-# - **plain, 7 x 7**: the same with large kernels and fewer channels. (Chen et al. had four layers with large kernels,
-#   one network a class.)
+# - **plain CNN**: four convolutions of 3 x 3, one after the other, at full resolution. (Chen et al. had four layers
+#   too, and one network a class.)
 # - **U-Net** (Ronneberger et al. 2015): it halves the image twice on the way down, and on the way up joins what it has
 #   found with what it saw before at the same resolution.
 #
-# All have about 30,000 parameters. They differ in how far a pixel's answer looks around. We measure it: change one
+# Both have about 30,000 parameters. They differ in how far a pixel's answer looks around. We measure it: change one
 # pixel, and see whether the answer in the middle changes.
 
 
 # %%
-def plain(channels, kernel):
+def plain(channels, kernel=3):
     layers, before = [], 1
     for _ in range(3):
         layers += [nn.Conv2d(before, channels, kernel, padding="same"), nn.BatchNorm2d(channels), nn.ReLU()]
@@ -170,8 +169,7 @@ def plain(channels, kernel):
 
 
 NETWORKS = {
-    "plain, 3 x 3": lambda: plain(40, 3),
-    "plain, 7 x 7": lambda: plain(17, 7),
+    "plain CNN": lambda: plain(40),
     "U-Net": lambda: models.create("unet", (1, SIZE, SIZE), classes=4, depth=2, width=8, batch_norm=True),
 }
 
@@ -194,14 +192,13 @@ for name, make in NETWORKS.items():
     sizes[name], costs[name], views[name] = summary.parameters, summary.multiply_adds, view(model)
     seen = f"{views[name]} px = {2 * views[name]} nm"
     print(f"{name:<14}{sizes[name]:>12,}{costs[name] / 1e6:>21.0f} M{seen:>21}")
-assert sizes["U-Net"] == min(sizes.values()), "the U-Net is given no more parameters than the others"
-assert costs["U-Net"] < min(costs.values()) * 1.001
-assert views["plain, 3 x 3"] == 1 + 4 * 2
-assert views["plain, 7 x 7"] == 1 + 4 * 6
+assert sizes["U-Net"] < sizes["plain CNN"], "the U-Net is given no more parameters"
+assert costs["U-Net"] < 0.5 * costs["plain CNN"]
+assert views["plain CNN"] == 1 + 4 * 2
 assert views["U-Net"] > 30
 
 # %% [markdown]
-# A microtubule is 25 nm wide. The first network's window of 18 nm holds *one* of its walls, and one wall looks like a
+# A microtubule is 25 nm wide. The plain network's window of 18 nm holds *one* of its walls, and one wall looks like a
 # membrane or a thread of actin.
 #
 # ## 4. Training
@@ -210,7 +207,7 @@ assert views["U-Net"] > 30
 # the slices.
 
 # %%
-SEEDS, EPOCHS, BATCH = (0, 1, 2), 16, 4
+SEEDS, EPOCHS, BATCH = (0, 1, 2), 24, 4
 
 
 def train(make, seed):
@@ -243,16 +240,17 @@ for name, table in scores.items():
     columns = [*table.T, table.mean(axis=1)]
     print(f"{name:<14}" + "".join(f"{f'{c.mean():.2f} ({c.min():.2f} - {c.max():.2f})':>20}" for c in columns))
 means = {name: table.mean(axis=1) for name, table in scores.items()}
-gain = scores["U-Net"].mean(axis=0) - scores["plain, 3 x 3"].mean(axis=0)
-print("U-Net less plain 3 x 3:", *(f"{c} {g:+.2f}," for c, g in zip(CLASSES, gain, strict=True)))
-assert means["U-Net"].min() > means["plain, 3 x 3"].max() + 0.02, "U-Net beats the small plain network with every seed"
+gain = scores["U-Net"].mean(axis=0) - scores["plain CNN"].mean(axis=0)
+print("U-Net less plain CNN:", *(f"{c} {g:+.2f}," for c, g in zip(CLASSES, gain, strict=True)))
+assert means["U-Net"].min() > means["plain CNN"].max() + 0.02, "U-Net beats the small plain network with every seed"
 assert gain.argmax() == CLASSES.index("filament"), "most where context is needed"
-assert means["plain, 7 x 7"].mean() > means["plain, 3 x 3"].mean() + 0.02, "a large kernel is another way to see far"
+assert gain[2] > 0.1 > gain[1] + 0.05
 
 # %% [markdown]
-# The ribosomes are as good as the noise allows, whoever looks: a window of 18 nm is nearly as large as they are. The
-# gain lies with the filaments, whose two walls only the others see at once. The plain network with large kernels sees
-# them too, and pays for it with several times the U-Net's multiplications.
+# Ribosomes are found by both: a window of 18 nm is nearly as large as they are. Membranes gain nothing, as their two
+# leaflets fit into the smallest window; what they need is full resolution, of which the U-Net has only 8 channels. The
+# gain lies with the filaments, whose two walls only the U-Net sees at once, and it comes for a fifth of the
+# multiplications: most of them are done on images of half and a quarter of the size.
 #
 # ## 5. Where the wedge has taken it
 #
@@ -273,7 +271,7 @@ for name, answers in found.items():
     ]
     print(f"{name:<20}" + "".join(f"{a:16.2f}{b:6.2f}" for a, b in np.reshape(recall[name], (2, 2))))
     assert recall[name][0] < recall[name][1] - 0.2, "what the wedge takes of a membrane, nobody finds"
-assert recall["U-Net"][2] > recall["plain, 3 x 3"][2] + 0.15
+assert recall["U-Net"][2] > recall["plain CNN"][2] + 0.15
 
 # %% [markdown]
 # Membranes in the wedge are found by nobody. A network of any kind reports what is in the data, or what the data around
@@ -311,13 +309,17 @@ for name, answers in found.items():
     by_noise[name] = np.array([[jaccard(truth[i], a[i]).mean() for a in answers] for i in range(len(LEVELS))])
     print(f"{name:<18}" + "".join(f"{f'{v.mean():.2f} ({v.min():.2f} - {v.max():.2f})':>20}" for v in by_noise[name]))
     assert (np.diff(by_noise[name].mean(axis=1)) > 0.02).all(), "less noise, better answers"
-assert (by_noise["U-Net"].mean(axis=1) > by_noise["plain, 3 x 3"].mean(axis=1) + 0.01).all()
+gains = by_noise["U-Net"].mean(axis=1) - by_noise["plain CNN"].mean(axis=1)
+print("U-Net less plain CNN" + "".join(f"{gain:+20.2f}" for gain in gains))
+assert gains[0] > max(gains[-1], 0.03), "the more noise, the more it helps to see far"
 
 # %% [markdown]
+# The more noise there is, the more pixels one has to look at before one can say what is there.
+#
 # ## 7. Look at it
 
 # %%
-figure = Figure(figsize=(13, 8.6), layout="constrained", dpi=120)
+figure = Figure(figsize=(10.6, 8.6), layout="constrained", dpi=120)
 columns = ("slice", "truth", *NETWORKS)
 axes = figure.subplots(len(LEVELS), len(columns))
 CHOSEN = 8
@@ -330,13 +332,9 @@ for i, (row, (snr, test)) in enumerate(zip(axes, testing.items(), strict=True)):
     for ax, (name, mask) in zip(row[1:], masks.items(), strict=True):
         ax.imshow(mask, cmap=overlay, vmin=0, vmax=3, interpolation="nearest")
         if name != "truth":
-            each = jaccard(
-                np.concatenate([masks["truth"].ravel(), [0, 1, 2, 3]]), np.concatenate([mask.ravel(), [0, 1, 2, 3]])
-            )
-            ax.set_xlabel(
-                "Jaccard " + ", ".join(f"{c[:3]}. {j:.2f}" for c, j in zip(CLASSES[1:], each[1:], strict=True)),
-                fontsize=9,
-            )
+            each = metrics.jaccard_score(masks["truth"].ravel(), mask.ravel(), labels=[1, 2, 3], average=None)
+            worded = ", ".join(f"{kind[:3]}. {score:.2f}" for kind, score in zip(CLASSES[1:], each, strict=True))
+            ax.set_xlabel(f"Jaccard {worded}", fontsize=9)
 for ax, name in zip(axes[0], columns, strict=True):
     ax.set_title(name, fontsize=12)
 for ax in axes.flat:
@@ -350,9 +348,9 @@ figure.savefig("annotating_tomograms.png")
 print("\ndrew annotating_tomograms.png")
 
 # %% [markdown]
-# What to see in the figure: the plain network with small kernels finds the walls of the tube and leaves it hollow, or
-# fills it here and there. Membranes end where they turn across the electrons, for all three, though the truth is
-# closed. And with the most noise it is the thin things that go first.
+# What to see in the figure (below each answer the Jaccard index of its classes): the plain network finds the walls of
+# the tube and leaves it hollow, or fills it here and there. Membranes end where they turn across the electrons, for
+# both, though the truth is closed. And with the most noise it is the thin things that go first.
 #
 # ## Remember
 #
@@ -370,4 +368,5 @@ print("\ndrew annotating_tomograms.png")
 #    one a class) to it. What becomes of the membranes, and at what cost?
 # 2. `width=16`, or `depth=3`: is it channels that the U-Net lacks, or sight?
 # 3. Train with `tilt=90.0`. How much of the error was the wedge's?
-# 4. Train at an SNR of 3 alone and test at 0.3. Then the other way round.
+# 4. `plain(17, 7)` has large kernels, as many parameters, and sees 50 nm. Where does it come, and at what cost?
+# 5. Train at an SNR of 3 alone and test at 0.3. Then the other way round.

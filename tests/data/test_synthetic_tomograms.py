@@ -155,8 +155,12 @@ class TestOneEffectAtATime:
         one, two = (np.mean([crowd(share, 128, 2.0, Key(0, 0, i)) for i in range(4)]) for share in (0.2, 0.4))
         assert one > 0.05
         np.testing.assert_allclose(two / one, 2, rtol=0.01)
-        alone = crowd(0.001, 256, 0.5, Key(0, 0, 1))  # a few that hardly meet: each rises to 0.5
-        assert 0.49 < alone.max() < 1.01
+
+    def test_a_small_protein_rises_to_one_half(self):
+        """A Gaussian of peak 1/2 and width sigma holds pi sigma^2; there are c A / 3 / (pi (1.2 sigma)^2) of each."""
+        density = crowd(0.3, 100, 2.0, Key(0, 0, 1))
+        held = sum(round(0.1 * 200**2 / (np.pi * 1.44 * sigma**2)) * np.pi * sigma**2 for sigma in (1.5, 2.0, 3.0))
+        np.testing.assert_allclose(density.sum() * 2.0**2, held, rtol=1e-6)
 
     @pytest.mark.parametrize("snr", [0.1, 2.0])
     def test_noise_is_as_strong_as_the_ratio_says(self, snr):
