@@ -23,3 +23,6 @@ __all__ = [
     "calcium_movie",
     "spike_response",
 ]
+from minicnn.data.synthetic.tomograms import TomogramSlices, tomogram_slices
+
+__all__ = ["TomogramSlices", "tomogram_slices"]
