@@ -15,6 +15,8 @@ SECONDS = 150
 """A lesson takes less than 60 s on two processors of its own; here two share them, on a machine that may be slower."""
 CASE_STUDIES = ("32_annotating_tomograms",)
 """Lessons that train many networks on images of some size: about 90 s on two processors of their own."""
+SECONDS = 300
+"""A lesson takes a minute or so on two processors of its own; here two share them, on a machine that may be slower."""
 LESSONS = sorted((Path(__file__).parents[1] / "lessons").glob("[0-9][0-9]_*.py"))
 
 
