@@ -4,4 +4,7 @@ Each generator draws what an instrument would have seen, from a few statements a
 instrument, and returns it with exact truth. The same seed draws the same images.
 """
 
-__all__: list[str] = []
+from minicnn.data.synthetic.cells import CellTimeLapse, cell_time_lapse
+from minicnn.data.synthetic.skin import SkinLesions, skin_lesions
+
+__all__ = ["CellTimeLapse", "SkinLesions", "cell_time_lapse", "skin_lesions"]
