@@ -70,10 +70,10 @@ def cell_time_lapse(
     learning", Nature Methods 14, 2017: which lineage will a blood stem cell choose, while it still looks like all
     others? The numbers are not theirs.
 
-    A cell crawls as a persistent random walk (`Walk`). It begins anywhere in a square well whose walls reflect it, so it
-    is anywhere at every time, whatever its lineage. Granularity is u = u_0 + c t + flicker, with u_0 standard normal and
-    c normal around the lineage's `rise`. Between divisions a cell grows to the double area. So a single frame shows the
-    same of both lineages, but for the rise, which stays small beside what cells differ in.
+    A cell crawls as a persistent random walk (`Walk`). It begins anywhere in a square well whose walls reflect it, so
+    it is anywhere at every time, whatever its lineage. Granularity is u = u_0 + c t + flicker, with u_0 standard normal
+    and c normal around the lineage's `rise`. Between divisions a cell grows to the double area. So a single frame shows
+    the same of both lineages, but for the rise, which stays small beside what cells differ in.
 
     Parameters
     ----------

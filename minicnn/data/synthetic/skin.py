@@ -6,7 +6,7 @@ import numpy as np
 
 from minicnn.backend import CounterRng
 from minicnn.data.synthetic.pixel_noise import pixel_noise
-from minicnn.data.synthetic.skin_drawing import FIELD, Lesions, draw_hairs, draw_skin, shapes_of
+from minicnn.data.synthetic.skin_drawing import FIELD, draw_hairs, draw_skin, shapes_of
 from minicnn.errors import ArgumentError, probability, whole_number
 from minicnn.ops import random_normal, random_uniform
 
@@ -81,9 +81,10 @@ def skin_lesions(
         C   standard deviation of log melanin inside; where it is large, the blood varies as well
         D   diameter of a circle of the same area, mm
 
-    Each is a curve (bounded, rising) of a standard normal number, which lies higher by half of `difference` in
-    malignant lesions. So the classes' means lie `difference` apart, they overlap, and the best possible score has an area under the ROC curve of
-    Phi(difference / sqrt(2)): 0.921 for 2. (Nachbar et al. report means 2.6 standard deviations apart.)
+    Each is a bounded, rising function of a normal number with standard deviation 1, whose mean lies half of
+    `difference` higher in malignant lesions. With four signs the classes lie `difference` apart and overlap: the best
+    possible score has an area under the ROC curve of Phi(difference / sqrt(2)), which is 0.921 for 2. (Nachbar et al.
+    report mean scores of 6.79 and 4.27, 2.6 standard deviations apart.)
 
     Colours are made by Beer and Lambert's law, I = exp(-(melanin a + blood b)): melanin absorbs as wavelength^-3.48
     (Jacques, "Melanosome absorption coefficient", 1998), taken at 600, 540 and 460 nm; blood mostly green and blue.
