@@ -9,8 +9,10 @@ from minicnn.nn.containers import Concat, Identity, Residual, Sequential
 from minicnn.nn.conv import Conv2d
 from minicnn.nn.drop_connect import DropConnect
 from minicnn.nn.dropout import Dropout
+from minicnn.nn.embedding import Embedding
 from minicnn.nn.fractional_pool import FractionalMaxPool2d
 from minicnn.nn.layer import Layer
+from minicnn.nn.layer_norm import GroupNorm, LayerNorm
 from minicnn.nn.linear import Flatten, Linear
 from minicnn.nn.loss import (
     BCEWithLogitsLoss,
@@ -26,12 +28,17 @@ from minicnn.nn.modes import evaluating, without_input_gradient
 from minicnn.nn.norm import BatchNorm1d, BatchNorm2d
 from minicnn.nn.parameter import Buffer, Parameter, Parameters
 from minicnn.nn.pool import AvgPool2d, GlobalAvgPool2d, MaxPool2d
+from minicnn.nn.recurrent import LSTM, SimpleRNN
+from minicnn.nn.separable import SeparableConv2d
+from minicnn.nn.squeeze_excitation import SqueezeExcitation
 from minicnn.nn.stochastic_depth import StochasticDepth, linear_decay
 from minicnn.nn.summary import Summary
+from minicnn.nn.time_distributed import TimeDistributed
 
 __all__ = [
     "ELU",
     "GELU",
+    "LSTM",
     "SELU",
     "AvgPool2d",
     "BCEWithLogitsLoss",
@@ -44,14 +51,17 @@ __all__ = [
     "DiceLoss",
     "DropConnect",
     "Dropout",
+    "Embedding",
     "Flatten",
     "FractionalMaxPool2d",
     "GlobalAvgPool2d",
+    "GroupNorm",
     "HingeLoss",
     "HuberLoss",
     "Identity",
     "L1Loss",
     "Layer",
+    "LayerNorm",
     "LeakyReLU",
     "Linear",
     "Loss",
@@ -61,13 +71,17 @@ __all__ = [
     "Parameters",
     "ReLU",
     "Residual",
+    "SeparableConv2d",
     "Sequential",
     "SiLU",
     "Sigmoid",
+    "SimpleRNN",
     "Softplus",
+    "SqueezeExcitation",
     "StochasticDepth",
     "Summary",
     "Tanh",
+    "TimeDistributed",
     "evaluating",
     "init",
     "linear_decay",

@@ -85,6 +85,10 @@ class Sequential(Layer):
         first = next((layer for layer in self.layers.values() if layer.is_trained()), None)
         return [self, *(first.first_layers() if first else [])]
 
+    def takes_integers(self) -> bool:
+        """Return whether the first layer takes whole numbers."""
+        return bool(self.layers) and self[0].takes_integers()
+
     def append(self, layer: Layer) -> "Sequential":
         """Add a layer at the end, under the next free number."""
         number = len(self.layers)

@@ -153,6 +153,10 @@ class Layer(Remembers):
         """Return this layer and, in a chain, the first trained layers in it: nothing needs a gradient before them."""
         return [self]
 
+    def takes_integers(self) -> bool:
+        """Return whether x holds whole numbers that stand for something, such as words, and are not computed with."""
+        return False
+
     def is_trained(self) -> bool:
         """Return whether there is a parameter in this layer or inside it that is not frozen."""
         return any(not parameter.frozen for _, parameter in self._named(Parameter))

@@ -106,7 +106,8 @@ def summarise(model: "Layer", input_shape: tuple[int, ...]) -> Summary:
     """
     parameters = model.parameters()
     like = parameters[0].data if parameters else np.zeros(0, dtype=np.float32)
-    x = array_module(like).zeros((1, *input_shape), dtype=like.dtype)
+    dtype = np.int64 if model.takes_integers() else like.dtype
+    x = array_module(like).zeros((1, *input_shape), dtype=dtype)
     names = {id(layer): name for name, layer in model.named_layers()}
     fields: dict[int, Field | None] = {id(x): Field()}
     alive: list[Array] = [x]  # an array that is freed would hand its id to the next
@@ -123,7 +124,7 @@ def summarise(model: "Layer", input_shape: tuple[int, ...]) -> Summary:
             if y is not x:
                 fields[id(y)] = None if before is None or window is None else before.through(window)
             own = sum(p.data.size for p in layer.parameters())
-            cost = layer.multiply_adds(x.shape, y.shape)
+            cost = len(x) * layer.multiply_adds(x.shape, y.shape)  # more than one where time is folded into the batch
             rows.append(Row(names[id(layer)], repr(layer), y.shape[1:], own, cost, fields[id(y)]))
         field_of_layer[id(layer)] = fields[id(y)]
 

@@ -33,6 +33,7 @@ from minicnn.ops.drop_connect import (
     drop_connect_inference_forward,
 )
 from minicnn.ops.dropout import dropout_backward, dropout_forward
+from minicnn.ops.embedding import embedding_backward, embedding_forward
 from minicnn.ops.fractional_pool import fractional_max_pool2d_backward, fractional_max_pool2d_forward
 from minicnn.ops.fused import (
     batch_norm_inference_relu_forward,
@@ -55,6 +56,10 @@ from minicnn.ops.norm import (
     batch_norm_forward,
     batch_norm_inference_backward,
     batch_norm_inference_forward,
+    group_norm_backward,
+    group_norm_forward,
+    layer_norm_backward,
+    layer_norm_forward,
 )
 from minicnn.ops.pool import (
     avg_pool2d_backward,
@@ -65,6 +70,7 @@ from minicnn.ops.pool import (
     max_pool2d_forward,
 )
 from minicnn.ops.random import random_bits, random_keys, random_normal, random_permutation, random_uniform
+from minicnn.ops.recurrent import lstm_backward, lstm_forward, rnn_backward, rnn_forward
 from minicnn.ops.update import adam_update, adam_update_all, sgd_update, sgd_update_all
 from minicnn.ops.warp import warp
 
@@ -95,17 +101,25 @@ __all__ = [
     "dropout_forward",
     "elu_backward",
     "elu_forward",
+    "embedding_backward",
+    "embedding_forward",
     "fractional_max_pool2d_backward",
     "fractional_max_pool2d_forward",
     "gelu_backward",
     "gelu_forward",
     "global_avg_pool2d_backward",
     "global_avg_pool2d_forward",
+    "group_norm_backward",
+    "group_norm_forward",
     "im2col",
+    "layer_norm_backward",
+    "layer_norm_forward",
     "leaky_relu_backward",
     "leaky_relu_forward",
     "linear_backward",
     "linear_forward",
+    "lstm_backward",
+    "lstm_forward",
     "max_pool2d_backward",
     "max_pool2d_forward",
     "random_bits",
@@ -115,6 +129,8 @@ __all__ = [
     "random_uniform",
     "relu_backward",
     "relu_forward",
+    "rnn_backward",
+    "rnn_forward",
     "selu_backward",
     "selu_forward",
     "sgd_update",
