@@ -12,9 +12,9 @@ SMALLEST = 3.2
 REACH = SMALLEST * np.sqrt(2) + 1.5
 """A cell's centre comes no closer to the image's edge than this, in pixels."""
 BACKGROUND, BODY, HALO = 0.45, -0.12, 0.22
-CONTRAST, LOG_SPREAD = 0.1, 0.35
+CONTRAST, LOG_SPREAD = 0.06, 0.8
 """Brightness of a granule where the granularity is 0, and how much of its logarithm a unit of granularity is."""
-GRANULES, GRANULE_RADIUS = 14, 0.8
+GRANULES, GRANULE_RADIUS = 20, 0.8
 STAYS = 5.0
 """For so many frames the sister of a cell that has divided is seen beside it; then it has drifted out of focus."""
 
@@ -48,7 +48,7 @@ def grown(
     lengthened, turn, away = random_uniform(rng.next_key(), shape=(3, n, 1))
     wobble = random_normal(rng.next_key(), shape=(n, frames)).cumsum(axis=1) * 0.15
     places = random_uniform(rng.next_key(), shape=(2, n, 1, GRANULES))
-    jitter = random_normal(rng.next_key(), shape=(n, frames, GRANULES, 2)) * 0.06
+    jitter = random_normal(rng.next_key(), shape=(n, frames, GRANULES, 2)) * 0.03
     r, theta = 0.75 * np.sqrt(places[0]), 2 * np.pi * places[1]  # evenly over a disc
     granules = np.stack([r * np.sin(theta), r * np.cos(theta)], axis=-1) + jitter
     cell = Cells(

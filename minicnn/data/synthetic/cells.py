@@ -12,7 +12,7 @@ from minicnn.errors import ArgumentError, whole_number
 from minicnn.ops import random_normal, random_uniform
 
 CLASSES = ("lineage 0", "lineage 1")
-SPREAD_OF_RISE, FLICKER = 0.015, 0.2
+SPREAD_OF_RISE, FLICKER = 0.015, 0.15
 """Standard deviations: of how fast granularity rises, per frame, among cells of a lineage; and from frame to frame."""
 CHUNK = 1024
 Two = tuple[float, float]
@@ -43,6 +43,19 @@ class CellTimeLapse:
     evidence: np.ndarray
     classes: tuple[str, ...] = CLASSES
 
+    def patches(self, side: int = 16) -> np.ndarray:
+        """Return the films as a tracking program cuts them out, with the cell in the middle: (N, T, 1, side, side).
+
+        Beyond the image's edges, there is more of the pixels at the edge. Raises `ArgumentError` for a side below 1.
+        """
+        side = whole_number("side", side)
+        first = np.rint(self.positions - (side - 1) / 2).astype(np.int64)  # (N, T, 2), of the patch
+        last = np.array(self.movies.shape[3:])[:, None] - 1
+        rows, columns = np.moveaxis(np.clip(first[..., None] + np.arange(side), 0, last), 2, 0)
+        n, t = np.ogrid[: first.shape[0], : first.shape[1]]
+        cut = self.movies[n[..., None, None], t[..., None, None], 0, rows[..., None], columns[..., None, :]]
+        return cut[:, :, None]
+
     def __len__(self) -> int:
         return len(self.labels)
 
@@ -58,10 +71,10 @@ def cell_time_lapse(
     size: int = 32,
     persistence: Two = (1.0, 5.0),
     speed: Two = (1.5, 1.5),
-    rise: Two = (0.0, 0.04),
+    rise: Two = (0.0, 0.08),
     cycle: float = 30.0,
     shortest: int | None = None,
-    noise: float = 0.03,
+    noise: float = 0.01,
     seed: int = 0,
 ) -> CellTimeLapse:
     """Film cells of two lineages, half of each on average, under the phase contrast microscope.
@@ -92,7 +105,7 @@ def cell_time_lapse(
     noise : float
         Standard deviation in each pixel.
     seed : int
-        The same seed films the same cells; size, noise and `shortest` change nothing else about them.
+        The same seed films the same cells; noise and `shortest` change nothing else about them.
 
     Raises
     ------

@@ -14,7 +14,8 @@ LOBES, NOTCHES = range(3, 6), range(7, 16)
 MELANIN = (600.0 / np.array([600.0, 540.0, 460.0])) ** 3.48
 """Absorption of melanin in red, green and blue, as a multiple of that in red."""
 BLOOD = np.array([0.1, 1.0, 0.9])
-HAIR = np.array([0.16, 0.12, 0.09], dtype=np.float32)
+HAIR = np.array([0.25, 0.2, 0.15], dtype=np.float32)
+"""How much of the light a hair lets through."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,5 +117,4 @@ def draw_hairs(images: np.ndarray, mean: float, key: Key) -> None:
     # a circle comes back on the far side: that is no hair
     covered = covered * ends * (across < radius) * np.minimum((0.1 + 0.2 * width) / pixel, 1)
     bare = np.prod(1 - covered * (there < mean / slots), axis=1)[:, None]
-    images *= bare
-    images += (1 - bare) * HAIR[:, None, None]
+    images *= bare + (1 - bare) * HAIR[:, None, None]

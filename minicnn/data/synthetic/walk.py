@@ -48,6 +48,8 @@ def log_normal(x: np.ndarray, mean: np.ndarray, covariance: np.ndarray) -> np.nd
     """
     from scipy.linalg import solve_triangular  # slow to import: not before it is needed
 
+    if x.size == 0:
+        return np.zeros(x.shape)
     lower = np.linalg.cholesky(covariance)
     e = solve_triangular(lower, (x - mean).reshape(-1, len(mean)).T, lower=True).T.reshape(x.shape)
     return np.cumsum(-(e**2) / 2 - np.log(np.diag(lower)) - np.log(2 * np.pi) / 2, axis=-1)
