@@ -110,8 +110,8 @@ print("\ndrew cell_lineage_films.png")
 # %% [markdown]
 # ## 2. What the network gets
 #
-# As in the paper, a tracking program has found the cell: we cut a patch around it, and keep how it moved since the frame
-# before. A network is spared work if a displacement is described as the cell would: how far **forward**, in the
+# As in the paper, a tracking program has found the cell: we cut a patch around it, and keep how it moved since the
+# frame before. A network is spared work if a displacement is described as the cell would: how far **forward**, in the
 # direction of the step before, how far to the **side**, and how far in all.
 
 
@@ -243,8 +243,7 @@ def in_parts(function, *arrays):
 
 
 logits = {
-    kind: []
-    for kind in ("one frame: CNN", "looks: CNN, LSTM", "motion: LSTM", "both: CNN, LSTM", "both, end to end")
+    kind: [] for kind in ("one frame: CNN", "looks: CNN, LSTM", "motion: LSTM", "both: CNN, LSTM", "both, end to end")
 }
 for seed in SEEDS:
     mc.seed(seed)
@@ -287,8 +286,9 @@ assert end_to_end.mean() > moves.mean()
 
 # %% [markdown]
 # The last frame alone is not much better than a coin. The *same eyes* with a memory are: they see granules become
-# stronger. Motion says more in these films, and both together most. The gap to the last row is what a small network does
-# not get out of noisy pixels and 1,200 films; training end to end gains little here, since the eyes were good already.
+# stronger. Motion says more in these films, and both together most. The gap to the last row is what a small network
+# does not get out of noisy pixels and 1,200 films; training end to end gains little here, since the eyes were good
+# already.
 #
 # ## 6. What stands behind a film's end is not looked at
 #
@@ -313,8 +313,8 @@ np.testing.assert_allclose(alone, together, rtol=1e-3, atol=1e-4)
 # %% [markdown]
 # ## 7. How early can it be known?
 #
-# The sooner the better: that is what prospective means. We cut all test films after t frames, by their lengths. (An LSTM
-# does not look ahead, so this is what it has answered after frame t anyhow; the lines below check it once.)
+# The sooner the better: that is what prospective means. We cut all test films after t frames, by their lengths. (An
+# LSTM does not look ahead, so this is what it has answered after frame t anyhow; the lines below check it once.)
 
 # %%
 cut = np.full(100, 5)
