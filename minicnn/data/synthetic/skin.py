@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minicnn.backend import CounterRng
+from minicnn.backend import CounterRng, Key
 from minicnn.data.synthetic.pixel_noise import pixel_noise
 from minicnn.data.synthetic.skin_drawing import FIELD, draw_hairs, draw_skin, shapes_of
 from minicnn.errors import ArgumentError, probability, whole_number
@@ -139,7 +139,7 @@ def skin_lesions(
     return SkinLesions(images, labels, masks, abcd, evidence, centres, FIELD / size)
 
 
-def _expose(images: np.ndarray, light: np.ndarray, noise: float, key: tuple) -> None:
+def _expose(images: np.ndarray, light: np.ndarray, noise: float, key: Key) -> None:
     """Light the skin from one side and take the picture, in place.   light : (N, 2), per field to the bottom, right"""
     n, _, size, _ = images.shape
     across = np.linspace(-1, 1, size)
