@@ -13,11 +13,13 @@ from minicnn.metrics.classification import (
     specificity_score,
 )
 from minicnn.metrics.images import mean_squared_error, peak_signal_noise_ratio, structural_similarity
+from minicnn.metrics.points import PointMatches, match_points, points_precision_recall_curve
 from minicnn.metrics.ranking import auc, average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 
 __all__ = [
     "Calibration",
     "Interval",
+    "PointMatches",
     "accuracy_score",
     "auc",
     "average_precision_score",
@@ -28,8 +30,10 @@ __all__ = [
     "expected_calibration_error",
     "f1_score",
     "jaccard_score",
+    "match_points",
     "mean_squared_error",
     "peak_signal_noise_ratio",
+    "points_precision_recall_curve",
     "precision_recall_curve",
     "precision_score",
     "recall_score",

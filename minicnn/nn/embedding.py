@@ -79,7 +79,10 @@ class Embedding(Layer):
     def backward(self, dy: Array) -> Array | None:
         """dy : (N, ..., embedding_dim); there is no dx, so zeros, or None where nobody needs them."""
         x = self.saved
-        self.weight.add_grad(ops.embedding_backward(dy, x, self.weight.data, padding_idx=self.padding_idx))
+        dw = ops.embedding_backward(dy, x, self.weight.data)
+        if self.padding_idx is not None:
+            dw[self.padding_idx] = 0
+        self.weight.add_grad(dw)
         return array_module(dy).zeros(x.shape, dtype=dy.dtype) if self.need_dx else None
 
     def takes_integers(self) -> bool:

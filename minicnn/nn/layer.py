@@ -10,7 +10,7 @@ from minicnn.backend import Array, CounterRng, array_module, to_backend, to_host
 from minicnn.errors import ArgumentError, CheckpointError, DTypeError, ShapeError, listed
 from minicnn.nn.memory import Nothing, Remembers
 from minicnn.nn.parameter import Buffer, Parameter, Parameters
-from minicnn.nn.summary import Summary, summarise
+from minicnn.nn.summary import Summary, Window, summarise
 
 
 class Layer(Remembers):
@@ -249,7 +249,7 @@ class Layer(Remembers):
         """Return the multiplications with an addition that one forward pass takes, for these shapes."""
         return 0
 
-    def window(self) -> tuple[int, int, int, int] | None:
+    def window(self) -> Window | None:
         """Return (height, width, stride down, stride across) of what one output sees; None for all of the input."""
         return 1, 1, 1, 1
 

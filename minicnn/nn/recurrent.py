@@ -245,8 +245,8 @@ class LSTM(Recurrent):
     b_ih, b_hh : (4 hidden_size,); there are two so that PyTorch's weights of `LSTM` fit, by its names weight_ih_l0, ...
     y : (N, hidden_size), or with return_sequences (N, T, hidden_size)
 
-    Hochreiter and Schmidhuber, "Long short-term memory", 1997; Gers, Schmidhuber and Cummins, "Learning to forget:
-    continual prediction with LSTM", 2000.
+    Hochreiter and Schmidhuber, "Long short-term memory", 1997, section 4, with the forget gate of Gers, Schmidhuber and
+    Cummins, "Learning to forget: continual prediction with LSTM", 2000, section 3.
 
     Parameters
     ----------
@@ -257,7 +257,7 @@ class LSTM(Recurrent):
     bias : bool
         Whether there are biases. They start at zero, but b_ih of the forget gate at 1, so that cells keep what they
         have until they learn to forget (Jozefowicz, Zaremba and Sutskever, "An empirical exploration of recurrent
-        network architectures", 2015, section 2.2; in PyTorch all are random).
+        network architectures", 2015; in PyTorch all are random).
     init, recurrent_init : initialiser
         How each gate's part of W_ih and W_hh starts.
     rng : CounterRng, optional

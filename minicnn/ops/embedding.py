@@ -10,8 +10,8 @@ def embedding_forward(x: Array, w: Array) -> Array:
 
 
 @slot("dw")
-def embedding_backward(dy: Array, x: Array, w: Array, *, padding_idx: int | None = None) -> Array:
-    """dW[v] = the sum of dy over all places where x is v; 0 for v = padding_idx. x itself has no derivative.
+def embedding_backward(dy: Array, x: Array, w: Array) -> Array:
+    """dW[v] = the sum of dy over all places where x is v. x itself has no derivative.
 
     dy : (N, ..., D)   x : (N, ...)   w, dw : (V, D)
 
@@ -20,6 +20,4 @@ def embedding_backward(dy: Array, x: Array, w: Array, *, padding_idx: int | None
     xp = array_module(dy)
     dw = xp.zeros(w.shape, dtype=dy.dtype)
     xp.add.at(dw, x.reshape(x.size), dy.reshape(x.size, w.shape[1]))
-    if padding_idx is not None:
-        dw[padding_idx] = 0
     return dw

@@ -69,8 +69,8 @@ def lstm_forward(
         g = tanh(a_g)                                                    what may be written
         c_t = f * c_{t-1} + i * g        h_t = o * tanh(c_t)             y[:, t] = h_t
 
-    Hochreiter and Schmidhuber, "Long short-term memory", 1997, equations 1 to 9, with the forget gate of Gers,
-    Schmidhuber and Cummins, "Learning to forget", 2000, equations 4 and 5.
+    Hochreiter and Schmidhuber, "Long short-term memory", 1997, section 4, with the forget gate of Gers, Schmidhuber and
+    Cummins, "Learning to forget: continual prediction with LSTM", 2000, section 3.
 
     x : (N, T, D)   w_ih : (4H, D)   w_hh : (4H, H)   b : (4H,) or None   h0, c0 : (N, H)
     lengths : (N,), whole numbers

@@ -4,7 +4,28 @@ Each generator draws what an instrument would have seen, from a few statements a
 instrument, and returns it with exact truth. The same seed draws the same images.
 """
 
+from minicnn.data.synthetic.calcium import (
+    CalciumFrames,
+    CalciumImaging,
+    CalciumMovie,
+    calcium_frames,
+    calcium_movie,
+    spike_response,
+)
+from minicnn.data.synthetic.calcium_tissue import Neurons
 from minicnn.data.synthetic.cells import CellTimeLapse, cell_time_lapse
 from minicnn.data.synthetic.skin import SkinLesions, skin_lesions
 
-__all__ = ["CellTimeLapse", "SkinLesions", "cell_time_lapse", "skin_lesions"]
+__all__ = [
+    "CalciumFrames",
+    "CalciumImaging",
+    "CalciumMovie",
+    "CellTimeLapse",
+    "Neurons",
+    "SkinLesions",
+    "calcium_frames",
+    "calcium_movie",
+    "cell_time_lapse",
+    "skin_lesions",
+    "spike_response",
+]
