@@ -14,8 +14,8 @@
 # identification of hematopoietic lineage choice by deep learning", Nature Methods 14, 2017) asked a network that
 # watches the film: a CNN looks at every frame, and a recurrent network adds up what it saw and how the cell moved.
 #
-# We draw our films, so that we know what there is to be known. No single frame tells the two lineages apart, or hardly:
-# the difference is in what *changes*.
+# We draw our films, so that we know what there is to be known. The first frame does not tell the two lineages apart,
+# and no other one does so well: the difference is in what *changes*.
 #
 #     python lessons/33_cell_lineage.py
 
@@ -209,7 +209,8 @@ assert report.ok
 #
 # The loss is the cross-entropy of the answers after every frame that there is; what stands behind a film's end is not
 # asked for. As in the paper, the eyes learn first, from single frames. Then they stay as they are, and the memory
-# learns from what they say. At last both are trained together, end to end, with short steps.
+# learns from what they say, which takes no time. (The gradient goes all the way, so both may be trained together: Try
+# 3.)
 
 
 # %%
@@ -242,9 +243,7 @@ def in_parts(function, *arrays):
     return np.concatenate([function(*(a[k : k + 100] for a in arrays)) for k in range(0, len(arrays[0]), 100)])
 
 
-logits = {
-    kind: [] for kind in ("one frame: CNN", "looks: CNN, LSTM", "motion: LSTM", "both: CNN, LSTM", "both, end to end")
-}
+logits = {kind: [] for kind in ("one frame: CNN", "looks: CNN, LSTM", "motion: LSTM", "both: CNN, LSTM")}
 for seed in SEEDS:
     mc.seed(seed)
     single = fit(OneFrame(), (x,), seed, epochs=8, lr=0.01)
@@ -258,8 +257,7 @@ for seed in SEEDS:
     ):
         memory = fit(Memory(told.shape[2]), (told,), seed, epochs=14, lr=0.01)
         logits[kind].append(in_parts(memory, test_told))
-    whole = fit(Lineage(single.eyes, memory), (x, moved), seed, epochs=2, lr=0.002)
-    logits["both, end to end"].append(in_parts(whole, test_x, test_moved))
+    whole = Lineage(single.eyes, memory).eval()
 
 # %% [markdown]
 # ## 5. Does the memory help?
@@ -276,19 +274,17 @@ for kind, values in curves.items():
     last = values[:, -1]
     print(f"  {kind:<20}{last.mean():.3f} ({last.min():.3f} - {last.max():.3f})")
 print(f"  {'who knows the truth':<20}{ceiling[-1]:.3f}")
-single, looks, moves, both, end_to_end = (values[:, -1] for values in curves.values())
-assert 0.55 < single.min() <= single.max() < 0.75, "the last frame alone says little"
+single, looks, moves, both = (values[:, -1] for values in curves.values())
+assert 0.6 < single.min() <= single.max() < 0.82, "the last frame alone says something"
 assert looks.mean() > single.mean() + 0.03, "the same eyes with a memory say more"
-assert (both > single + 0.12).all()
-assert (end_to_end > single + 0.12).all()
-assert (both > looks + 0.04).all()
-assert end_to_end.mean() > moves.mean()
+assert (both > single + 0.1).all()
+assert (both > looks).all()
+assert both.mean() > moves.mean()
 
 # %% [markdown]
-# The last frame alone is not much better than a coin. The *same eyes* with a memory are: they see granules become
-# stronger. Motion says more in these films, and both together most. The gap to the last row is what a small network
-# does not get out of noisy pixels and 1,200 films; training end to end gains little here, since the eyes were good
-# already.
+# The last frame alone says something, since granules have become stronger by then. The *same eyes* with a memory say
+# more: they see them become stronger. Motion says most in these films, and both together say a little more than motion.
+# The gap to the last row is what a small network does not get out of pixels and 1,200 films.
 #
 # ## 6. What stands behind a film's end is not looked at
 #
@@ -319,25 +315,27 @@ np.testing.assert_allclose(alone, together, rtol=1e-3, atol=1e-4)
 # %%
 cut = np.full(100, 5)
 after_five = whole(test_x[:100], test_moved[:100], cut)[np.arange(100), cut - 1, 0]
-np.testing.assert_allclose(after_five, logits["both, end to end"][-1][:100, 4, 0], rtol=1e-3, atol=1e-4)
+np.testing.assert_allclose(after_five, logits["both: CNN, LSTM"][-1][:100, 4, 0], rtol=1e-3, atol=1e-4)
 
 print("\nshare of right answers after so many frames, mean of three seeds")
 known = (1, 2, 4, 6, 8, 10, 12, 14, 16)
 print(" " * 20 + "".join(f"{t:>7}" for t in known))
 for kind, values in {**curves, "who knows the truth": ceiling[None]}.items():
     print(f"{kind:<20}" + "".join(f"{values[:, t - 1].mean():7.3f}" for t in known))
-early, late = (curves["both, end to end"][:, t - 1] for t in (1, FRAMES))
-assert np.abs(curves["both, end to end"][:, 0] - 0.5).max() < 0.1, "the first frame tells nothing"
+early, late = (curves["both: CNN, LSTM"][:, t - 1] for t in (1, FRAMES))
+assert np.abs(curves["both: CNN, LSTM"][:, 0] - 0.5).max() < 0.1, "the first frame tells nothing"
 assert (late > early + 0.25).all()
-half = curves["both, end to end"].mean(axis=0)
-print(f"nine in ten are right after {np.argmax(half >= 0.9) + 1} of {FRAMES} frames" if half.max() >= 0.9 else "")
+assert (np.diff(curves["both: CNN, LSTM"].mean(axis=0)[[0, 3, 7, 15]]) > 0).all()
+mean = curves["both: CNN, LSTM"].mean(axis=0)
+print(f"both: four in five are right after {np.argmax(mean >= 0.8) + 1} of {FRAMES} frames")
+assert mean[FRAMES // 2] > 0.8
 
 # %%
 STYLES = {
     "one frame: CNN": ("#E69F00", ":"),
     "looks: CNN, LSTM": ("#CC79A7", "-."),
     "motion: LSTM": ("#009E73", "--"),
-    "both, end to end": ("#0072B2", "-"),
+    "both: CNN, LSTM": ("#0072B2", "-"),
 }
 figure = Figure(figsize=(11, 4.6), layout="constrained", dpi=120)
 left, right = figure.subplots(1, 2)
@@ -351,7 +349,7 @@ left.axhline(0.5, color="grey", linewidth=1, linestyle=":")
 left.set(xlabel="frames that are known", ylabel="right answers (share)", ylim=(0.42, 1.02))
 left.set_title("A memory gains with every frame; single frames hardly do", fontsize=10)
 left.legend(fontsize=8, loc="upper left", bbox_to_anchor=(0.0, 0.93))
-p = 1 / (1 + np.exp(-logits["both, end to end"][0][..., 0]))
+p = 1 / (1 + np.exp(-logits["both: CNN, LSTM"][0][..., 0]))
 for k, colour in ((0, "#0072B2"), (1, "#D55E00")):
     for j in np.flatnonzero(y == k)[:20]:
         right.plot(frames, p[j], color=colour, linewidth=0.9, alpha=0.6)
@@ -382,6 +380,6 @@ print("\ndrew cell_lineage.png")
 #
 # 1. `persistence=(3, 3)`: now only granules tell. And with `rise=(0, 0)`, only motion. What is left of each curve?
 # 2. Give the LSTM the plain displacement (rows and columns) instead of forward and aside. How many films does it take?
-# 3. Leave out the training of the eyes on single frames: `Lineage` with new eyes, end to end, for ten epochs.
+# 3. Train `whole` on end to end: `fit(whole, (x, moved), 0, epochs=2, lr=0.001)`. Then `Lineage` with new eyes, alone.
 # 4. Answer only when the probability is below 0.1 or above 0.9. How many cells get an answer, when, and how many of
 #    these answers are right?

@@ -112,7 +112,7 @@ def test_evidence_is_the_likelihood_ratio():
         checked += 1
         for last in (1, 3, 5):
             ratio = 0.0
-            for sign, rise, walk in ((1, 0.08, Walk(5.0, 1.4)), (-1, 0.0, Walk(1.0, 1.0))):
+            for sign, rise, walk in ((1, 0.1, Walk(5.0, 1.4)), (-1, 0.0, Walk(1.0, 1.0))):
                 part = covariance[: last + 1, : last + 1]
                 ratio += sign * stats.multivariate_normal(rise * t[: last + 1], part).logpdf(
                     films.granularity[i, : last + 1]

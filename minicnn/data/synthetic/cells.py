@@ -71,7 +71,7 @@ def cell_time_lapse(
     size: int = 32,
     persistence: Two = (1.0, 5.0),
     speed: Two = (1.5, 1.5),
-    rise: Two = (0.0, 0.08),
+    rise: Two = (0.0, 0.1),
     cycle: float = 30.0,
     shortest: int | None = None,
     noise: float = 0.01,
@@ -86,7 +86,7 @@ def cell_time_lapse(
     A cell crawls as a persistent random walk (`Walk`). It begins anywhere in a square well whose walls reflect it, so
     it is anywhere at every time, whatever its lineage. Granularity is u = u_0 + c t + flicker, with u_0 standard normal
     and c normal around the lineage's `rise`. Between divisions a cell grows to the double area. So a single frame shows
-    the same of both lineages, but for the rise, which stays small beside what cells differ in.
+    the same of both lineages, but for the rise, and that becomes as large as what cells differ in only after ten frames.
 
     Parameters
     ----------
