@@ -86,7 +86,7 @@ def cell_time_lapse(
     A cell crawls as a persistent random walk (`Walk`). It begins anywhere in a square well whose walls reflect it, so
     it is anywhere at every time, whatever its lineage. Granularity is u = u_0 + c t + flicker, with u_0 standard normal
     and c normal around the lineage's `rise`. Between divisions a cell grows to the double area. So a single frame shows
-    the same of both lineages, but for the rise, and that becomes as large as what cells differ in only after ten frames.
+    the same of both lineages, but for the rise, and that takes ten frames to become as large as what cells differ in.
 
     Parameters
     ----------
