@@ -13,14 +13,20 @@ from minicnn.data.synthetic.calcium import (
     spike_response,
 )
 from minicnn.data.synthetic.calcium_tissue import Neurons
+from minicnn.data.synthetic.cells import CellTimeLapse, cell_time_lapse
+from minicnn.data.synthetic.skin import SkinLesions, skin_lesions
 
 __all__ = [
     "CalciumFrames",
     "CalciumImaging",
     "CalciumMovie",
+    "CellTimeLapse",
     "Neurons",
+    "SkinLesions",
     "calcium_frames",
     "calcium_movie",
+    "cell_time_lapse",
+    "skin_lesions",
     "spike_response",
 ]
 from minicnn.data.synthetic.tomograms import TomogramSlices, tomogram_slices
