@@ -4,4 +4,7 @@ Each generator draws what an instrument would have seen, from a few statements a
 instrument, and returns it with exact truth. The same seed draws the same images.
 """
 
-__all__: list[str] = []
+from minicnn.data.synthetic.captions import decode_captions, encode_captions
+from minicnn.data.synthetic.scenes import ShapeScenes, shape_scenes
+
+__all__ = ["ShapeScenes", "decode_captions", "encode_captions", "shape_scenes"]
