@@ -9,18 +9,30 @@ import numpy as np
 
 from minicnn.errors import ArgumentError, DataError
 from minicnn.optim.monitor import smaller_is_better
-from minicnn.train import History
+from minicnn.train import History, StepHistory
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 TRAIN_COLOUR, VALIDATION_COLOUR = "#0072B2", "#D55E00"  # Okabe and Ito's blue and vermilion: apart for every eye
+FEW = 100
+"""Points of a curve; more would hide the line."""
 UNITS = {"accuracy": "share of right answers"}
 
 
-def plot_history(history: History, *, units: Mapping[str, str] | None = None, smoothing: float = 0.0) -> "Figure":
+def plot_history(
+    history: History,
+    *,
+    steps: StepHistory | None = None,
+    units: Mapping[str, str] | None = None,
+    smoothing: float = 0.0,
+) -> "Figure":
     """Draw each measure against the epoch, training and validation together, and mark the best validation epoch.
+
+    steps : what the callback `train.StepHistory` saw of this training; the measures are drawn against the training
+        step then: those of the training set as finely as it saw them, those of validation where each epoch ends, as
+        they are, since an epoch's mean needs no smoothing
 
     A history does not say which loss it holds: cross-entropies are in nats, squared errors in the square of the
     target's unit. `units={"loss": "nats"}` writes it on the axis. (The accuracy is a share of right answers.)
@@ -29,28 +41,37 @@ def plot_history(history: History, *, units: Mapping[str, str] | None = None, sm
         stay behind the smoothed ones, faintly, and the best epoch is that of the measured values
 
     Returns a matplotlib figure; `figure.savefig("curves.png")` keeps it.
-    Raises `DataError` for an empty history, and `ArgumentError` for a weight out of its range.
+    Raises `DataError` for an empty history, `ArgumentError` for a weight out of its range or for steps of another
+    training, or of only some of its epochs.
     """
     from matplotlib.figure import Figure  # slow to import; and without pyplot no display is needed
 
     figure = Figure(layout="constrained", dpi=120)
-    draw_history(figure, history, units=units, smoothing=smoothing)
+    draw_history(figure, history, steps=steps, units=units, smoothing=smoothing)
     return figure
 
 
 def draw_history(
-    figure: "Figure", history: History, *, units: Mapping[str, str] | None = None, smoothing: float = 0.0
+    figure: "Figure",
+    history: History,
+    *,
+    steps: StepHistory | None = None,
+    units: Mapping[str, str] | None = None,
+    smoothing: float = 0.0,
 ) -> None:
     """Draw what `plot_history` draws into a figure, in place of what is there."""
     check_smoothing(smoothing)
     if len(history) == 0:
         raise DataError("the history is empty; train for an epoch first")
+    if steps is not None and set(history.epoch) - set(steps.ends):
+        unseen = min(set(history.epoch) - set(steps.ends))
+        raise ArgumentError(f"{steps!r} did not see epoch {unseen} of this history; give it to every fit of a training")
     measures = measures_of(history)
     figure.clear()
     if figure.canvas.manager is None:  # a window has the size that somebody gave it
         figure.set_size_inches(*size_for(measures))
     for axes, name in zip(figure.subplots(1, len(measures), squeeze=False)[0], measures, strict=True):
-        _draw(axes, history, name, {**UNITS, **(units or {})}.get(name), smoothing)
+        _draw(axes, history, steps, name, {**UNITS, **(units or {})}.get(name), smoothing)
 
 
 def measures_of(history: History) -> list[str]:
@@ -99,30 +120,36 @@ def best_of(name: str, values: Sequence[float]) -> int | None:
     return None if np.isnan(scores).all() else int(np.nanargmax(scores))
 
 
-def _draw(axes: "Axes", history: History, name: str, unit: str | None, smoothing: float) -> None:
+def _draw(
+    axes: "Axes", history: History, steps: StepHistory | None, name: str, unit: str | None, smoothing: float
+) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    _draw_line(axes, history.epoch, history[name], smoothing, color=TRAIN_COLOUR, label="training")
+    ends = history.epoch if steps is None else [steps.ends[epoch] for epoch in history.epoch]
+    training = (ends, history[name]) if steps is None or name not in steps else (steps.step, steps[name])
+    _draw_line(axes, *training, smoothing, color=TRAIN_COLOUR, label="training")
     title = f"{name}: training"
     if f"val_{name}" in history:
         values = history[f"val_{name}"]
-        _draw_line(axes, history.epoch, values, smoothing, color=VALIDATION_COLOUR, linestyle="--", label="validation")
+        weight = smoothing if steps is None else 0.0
+        _draw_line(axes, ends, values, weight, color=VALIDATION_COLOUR, linestyle="--", label="validation")
         if (at := best_of(name, values)) is not None:
-            axes.plot(history.epoch[at], values[at], "*", color="black", markersize=11, label="best validation epoch")
+            axes.plot(ends[at], values[at], "*", color="black", markersize=11, label="best validation epoch")
             title = f"{name}: best in validation {values[at]:.4g}, in epoch {history.epoch[at]}"
     axes.set_title(title, fontsize=10)
-    axes.set_xlabel("epoch")
+    axes.set_xlabel("epoch" if steps is None else "training step")
     axes.set_ylabel(name if unit is None else f"{name} ({unit})")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(alpha=0.3)
     axes.legend(fontsize=9)
 
 
-def _draw_line(axes: "Axes", epochs: list[int], values: list[float], smoothing: float, **style: Any) -> None:
+def _draw_line(axes: "Axes", at: list[int], values: list[float], smoothing: float, **style: Any) -> None:
     """Draw a curve; smoothed, if asked for, with the measured one behind it."""
     if smoothing:
         faint = {name: value for name, value in style.items() if name != "label"}
-        axes.plot(epochs, values, linewidth=1, alpha=0.3, **faint)
-        axes.plot(epochs, smooth(values, smoothing), linewidth=1.8, **style)
+        axes.plot(at, values, linewidth=1, alpha=0.3, **faint)
+        axes.plot(at, smooth(values, smoothing), linewidth=1.8, **style)
     else:
-        axes.plot(epochs, values, marker="o", markersize=3, linewidth=1.5, **style)
+        points: dict[str, Any] = {"marker": "o", "markersize": 3} if len(at) <= FEW else {}
+        axes.plot(at, values, linewidth=1.5, **points, **style)

@@ -31,6 +31,7 @@ from minicnn.nn import (
     Sequential,
     evaluating,
 )
+from minicnn.nn.init import zeros
 from minicnn.train.predicting import backend_of_model, dtype_of_model, softmax
 
 EVERY_PLACE_ALIKE = (*STEEPEST, BatchNorm2d, Identity)
@@ -257,7 +258,7 @@ def _overlap(a: Detection, b: Detection) -> float:
 def _as_convolution(linear: Linear, shape: tuple[int, ...]) -> Conv2d:
     """Return the convolution that does to each window of `shape` (C, h, w) what a linear layer does to it flattened."""
     weight = linear.weight.data
-    convolution = Conv2d(shape[0], len(weight), (shape[1], shape[2]), bias=linear.bias is not None)
+    convolution = Conv2d(shape[0], len(weight), (shape[1], shape[2]), bias=linear.bias is not None, init=zeros)
     convolution.weight.data = weight.reshape(len(weight), *shape)
     convolution.bias = linear.bias
     return convolution

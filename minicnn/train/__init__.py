@@ -6,6 +6,7 @@ from minicnn.train.early_stopping import EarlyStopping
 from minicnn.train.history import History
 from minicnn.train.moving_average import MovingAverage
 from minicnn.train.snapshots import Snapshots
+from minicnn.train.step_history import StepHistory
 from minicnn.train.tensorboard import TensorBoard
 from minicnn.train.trainer import Trainer
 
@@ -16,6 +17,7 @@ __all__ = [
     "History",
     "MovingAverage",
     "Snapshots",
+    "StepHistory",
     "TensorBoard",
     "Trainer",
     "load_checkpoint",

@@ -23,6 +23,10 @@ class RunningMeans(Mapping[str, float]):
             self.sums[name] = self.sums.get(name, 0.0) + _double(value) * _double(weight)
             self.weights[name] = self.weights.get(name, 0.0) + _double(weight)
 
+    def totals(self) -> "Totals":
+        """Return the sums and the weights so far, on the host: a GPU is waited for."""
+        return {name: (float(self.sums[name]), float(self.weights[name])) for name in self}
+
     def __getitem__(self, name: str) -> float:
         return float(self.sums[name]) / float(self.weights[name])
 
@@ -31,6 +35,19 @@ class RunningMeans(Mapping[str, float]):
 
     def __len__(self) -> int:
         return len(self.sums)
+
+
+Totals = dict[str, tuple[float, float]]
+"""The sum and the weight of each measure at some moment of an epoch."""
+
+
+def means_between(before: Totals, after: Totals) -> dict[str, float]:
+    """Return the means over the batches between two moments of an epoch; `before` is empty at its beginning."""
+    means = {}
+    for name, (total, weight) in after.items():
+        total_before, weight_before = before.get(name, (0.0, 0.0))
+        means[name] = (total - total_before) / (weight - weight_before)
+    return means
 
 
 def _double(value: Any) -> Any:

@@ -17,6 +17,7 @@ from minicnn.nn import (
     Layer,
     Loss,
     MSELoss,
+    Parameter,
     evaluating,
 )
 from minicnn.train.means import RunningMeans
@@ -26,14 +27,19 @@ Metric = Callable[[Array, Array], Any]
 
 def backend_of_model(model: Layer) -> str:
     """Return where a model lives; batches have to go there."""
-    parameters = model.parameters()
-    return backend_of(parameters[0].data).name if parameters else get_backend()
+    first = _first_parameter(model)
+    return get_backend() if first is None else backend_of(first.data).name
 
 
 def dtype_of_model(model: Layer) -> Any:
     """Return what a model computes in; pairs of arrays are converted to it."""
-    parameters = model.parameters()
-    return parameters[0].data.dtype if parameters else np.float32
+    first = _first_parameter(model)
+    return np.float32 if first is None else first.data.dtype
+
+
+def _first_parameter(model: Layer) -> Parameter | None:
+    """Look no further than the first: a walk over a large model takes as long as a small image."""
+    return next((parameter for _, parameter in model._named(Parameter)), None)
 
 
 def outputs(model: Layer, x: Any, batch_size: int) -> np.ndarray:

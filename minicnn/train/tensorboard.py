@@ -11,7 +11,7 @@ from minicnn.errors import ArgumentError, DependencyError, whole_number
 from minicnn.nn import Conv2d
 from minicnn.train.callbacks import Callback
 from minicnn.train.card import make_card
-from minicnn.train.means import RunningMeans
+from minicnn.train.means import RunningMeans, Totals, means_between
 
 EXAMPLES = 25
 """How many training images are shown."""
@@ -70,7 +70,7 @@ class TensorBoard(Callback):
         self.update_freq = None if isinstance(update_freq, str) else whole_number("update_freq", update_freq)
         self._writer_class = _summary_writer()
         self._writers: dict[str, Any] = {}
-        self._before: dict[str, tuple[float, float]] = {}  # sums over the epoch's batches so far, and their weights
+        self._before: Totals = {}  # sums over the epoch's batches so far, and their weights
 
     def on_train_begin(self) -> None:
         """Say what is about to be trained. Steps after those done are hidden: they are of a run that was killed."""
@@ -95,14 +95,11 @@ class TensorBoard(Callback):
         if (step - 1) % self.update_freq and step % self.update_freq:
             return  # neither a batch to be written nor the one before it, which its sums are held against
         assert isinstance(logs, RunningMeans)
-        sums = {name: (float(logs.sums[name]), float(logs.weights[name])) for name in logs}
+        totals = logs.totals()
         if (step - 1) % self.update_freq == 0:
-            values = {}
-            for name, (total, weight) in sums.items():
-                total_before, weight_before = self._before.get(name, (0.0, 0.0))
-                values[f"batch_{name}"] = (total - total_before) / (weight - weight_before)
+            values = {f"batch_{name}": value for name, value in means_between(self._before, totals).items()}
             self._write_scalars("train", {**values, "batch_lr": self.trainer.optimizer.lr}, step)
-        self._before = sums
+        self._before = totals
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
         """Write the means over the epoch, and what else was asked for."""

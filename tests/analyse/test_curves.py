@@ -6,7 +6,7 @@ import pytest
 from minicnn.analyse import plot_history
 from minicnn.analyse.curves import smooth
 from minicnn.errors import ArgumentError, DataError
-from minicnn.train import History
+from minicnn.train import History, StepHistory
 
 
 def history(**columns):
@@ -113,3 +113,40 @@ def test_epochs_without_validation_take_no_part():
 def test_the_best_error_is_the_smallest():
     axes = plot_history(history(error=[0.5, 0.4], val_error=[0.6, 0.3])).axes[0]
     assert "0.3, in epoch 2" in axes.get_title()
+
+
+def stepped(ends, losses):
+    steps = StepHistory()
+    steps.load_state_dict(
+        {
+            "step": np.arange(1, len(losses) + 1),
+            "ends": np.array(list(ends.items())),
+            "measure/loss": np.array(losses),
+        }
+    )
+    return steps
+
+
+def test_against_the_step_validation_stands_where_its_epoch_ends():
+    rows = history(loss=[2.0, 1.0], val_loss=[1.5, 1.2], error=[0.3, 0.2])
+    figure = plot_history(rows, steps=stepped({1: 3, 2: 6}, [3.0, 2.0, 1.0, 1.5, 1.0, 0.5]))
+    training, validation, best = figure.axes[0].get_lines()
+    assert list(training.get_xdata()) == [1, 2, 3, 4, 5, 6]
+    assert list(training.get_ydata()) == [3.0, 2.0, 1.0, 1.5, 1.0, 0.5]
+    assert list(validation.get_xdata()) == [3, 6]
+    assert best.get_xdata()[0] == 6
+    assert [axes.get_xlabel() for axes in figure.axes] == ["training step"] * 2
+    assert list(figure.axes[1].get_lines()[0].get_xdata()) == [3, 6]  # no steps of it: a point an epoch
+
+
+def test_smoothing_the_steps_leaves_the_few_epochs_as_they_are():
+    rows = history(loss=[2.0, 1.0], val_loss=[1.5, 1.2])
+    figure = plot_history(rows, steps=stepped({1: 3, 2: 6}, [3.0, 2.0, 1.0, 1.5, 1.0, 0.5]), smoothing=0.9)
+    measured, smoothed, validation, _ = figure.axes[0].get_lines()
+    assert list(smoothed.get_ydata()) == list(smooth(measured.get_ydata(), 0.9))
+    assert list(validation.get_ydata()) == [1.5, 1.2]
+
+
+def test_steps_of_another_training_are_refused():
+    with pytest.raises(ArgumentError, match="did not see epoch 2"):
+        plot_history(history(loss=[2.0, 1.0]), steps=stepped({1: 3}, [1.0] * 3))

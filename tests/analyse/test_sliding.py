@@ -68,18 +68,19 @@ def test_the_fully_convolutional_map_is_that_of_the_windows(make, shape, size, s
     np.testing.assert_allclose(at_once.scores, windows.scores, atol=2e-5)
 
 
-def test_it_is_many_times_as_fast_on_256_x_256_pixels():
+def test_it_is_ten_times_as_fast_on_256_x_256_pixels():
     model, large = lenet(), image(1, 256, 256)
 
     def seconds(sweep):
-        sweep()
         begin = time.perf_counter()
         sweep()
         return time.perf_counter() - begin
 
-    slow = min(seconds(lambda: sliding_window(model, large, 28, stride=4)) for _ in range(2))
-    fast = min(seconds(lambda: sweep_fully_convolutional(model, large, 28)) for _ in range(5))
-    assert slow > 5 * fast
+    def ratio():
+        slow = min(seconds(lambda: sliding_window(model, large, 28, stride=4)) for _ in range(2))
+        return slow / min(seconds(lambda: sweep_fully_convolutional(model, large, 28)) for _ in range(10))
+
+    assert max(ratio() for _ in range(3)) > 10  # 14 on an idle machine; others may be at work on this one
 
 
 def test_the_new_layers_share_the_weights():
