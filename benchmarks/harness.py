@@ -79,6 +79,22 @@ def strided(nn: Any) -> Any:
     )  # fmt: skip
 
 
+def resnet20(nn: Any) -> Any:
+    """He et al., 2016, section 4.2, with shortcuts of option B: every library has what they are made of."""
+
+    def conv(before: int, after: int, kernel: int, stride: int) -> list[Any]:
+        return [nn.Conv2d(before, after, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(after)]
+
+    layers, before = [*conv(3, 16, 3, 1), nn.ReLU()], 16
+    for channels in (16, 32, 64):
+        for _ in range(3):
+            stride = channels // before
+            body = nn.Sequential(*conv(before, channels, 3, stride), nn.ReLU(), *conv(channels, channels, 3, 1))
+            shortcut = [] if stride == 1 else [nn.Sequential(*conv(before, channels, 1, stride))]
+            layers, before = [*layers, nn.Residual(body, *shortcut), nn.ReLU()], channels
+    return nn.Sequential(*layers, nn.GlobalAvgPool2d(), nn.Linear(64, 10))
+
+
 @dataclass(frozen=True)
 class Workload:
     """A network, and the batch of images that it is given."""
@@ -114,6 +130,7 @@ WORKLOADS = {
     "conv5x5": Workload(conv5x5, 64, (3, 32, 32)),
     "strided": Workload(strided, 64, (3, 64, 64)),
     "vgg": Workload(vgg, 64, (3, 32, 32)),
+    "resnet20": Workload(resnet20, 64, (3, 32, 32)),
 }
 
 # The contenders. Each function returns a call that makes one training step, or one prediction, on the workload's batch.
@@ -200,10 +217,22 @@ def dezero(_: str, workload: Workload, *, training: bool) -> Callable[[], Any]:
 
 
 def torch_layers() -> SimpleNamespace:
-    """Return `torch.nn` and the one layer that it lacks."""
+    """Return `torch.nn` and the two layers that it lacks."""
     from torch import nn
 
-    return SimpleNamespace(**vars(nn), GlobalAvgPool2d=lambda: nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()))
+    class Residual(nn.Module):
+        def __init__(self, body: Any, shortcut: Any = None) -> None:
+            super().__init__()
+            self.body, self.shortcut = body, shortcut or nn.Identity()
+
+        def forward(self, x: Any) -> Any:
+            return self.body(x) + self.shortcut(x)
+
+    return SimpleNamespace(
+        **vars(nn),
+        GlobalAvgPool2d=lambda: nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+        Residual=Residual,
+    )
 
 
 def dezero_layers() -> SimpleNamespace:
@@ -229,11 +258,20 @@ def dezero_layers() -> SimpleNamespace:
                 x = step(x)
             return x
 
+    class Residual(dezero.Layer):
+        def __init__(self, body: Any, shortcut: Any = None) -> None:
+            super().__init__()
+            self.body, self.shortcut = body, shortcut
+
+        def forward(self, x: Any) -> Any:
+            return self.body(x) + (self.shortcut(x) if self.shortcut else x)
+
     def conv2d(in_channels: int, out_channels: int, kernel: int, stride: int = 1, padding: int = 0, bias: bool = True):
         return layers.Conv2d(out_channels, kernel, stride, padding, nobias=not bias, in_channels=in_channels)
 
     return SimpleNamespace(
         Sequential=Sequential,
+        Residual=Residual,
         Conv2d=conv2d,
         BatchNorm2d=lambda channels: layers.BatchNorm(),
         ReLU=lambda: functions.relu,

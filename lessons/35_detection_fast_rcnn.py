@@ -83,7 +83,7 @@ def grid():
     windows = [
         (x, y, x + s, y + s)
         for s in (12, 16, 22)
-        for y in range(0, SIZE - s + 1, s // 3)
+        for y in range(0, SIZE - s + 1, s // 2)
         for x in range(0, SIZE - s + 1, s // 2)
     ]
     return np.array(windows, dtype=float)
@@ -166,9 +166,9 @@ print(
 #
 # ## 3. What to learn
 #
-# A region's class is that of the shape that it overlaps most, if by half or more; else it is background. A box head that
-# gave pixels would have to know how large the region is. So it says how to move the region's box p to the true box g
-# (Girshick et al., 2014, appendix C):
+# A region's class is that of the shape that it overlaps most, if by half or more; else it is background. A box head
+# that gave pixels would have to know how large the region is. So it says how to move the region's box p to the true
+# box g (Girshick et al., 2014, appendix C):
 #
 # $$t_x = \frac{g_x - p_x}{p_w} \quad t_y = \frac{g_y - p_y}{p_h} \quad t_w = \log \frac{g_w}{p_w} \quad
 #   t_h = \log \frac{g_h}{p_h}$$
@@ -297,8 +297,8 @@ for seed in SEEDS:
 # %% [markdown]
 # ## 4. From scores to detections
 #
-# Of each region and class we have a score and a moved box, far too many. **Non-maximum suppression** keeps the surest of
-# a class and drops those that overlap it too much, and goes on with the surest of the rest.
+# Of each region and class we have a score and a moved box, far too many. **Non-maximum suppression** keeps the surest
+# of a class and drops those that overlap it too much, and goes on with the surest of the rest.
 #
 # How good is the outcome? The measure of the field is **mean average precision**: of each class, go through the
 # detections from the surest to the least sure and draw precision against recall; take the area; take the mean over the

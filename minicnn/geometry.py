@@ -97,6 +97,45 @@ def conv_windows(
     return pads, output_size(size, kernel=kernel, stride=stride, pads=pads, dilation=dilation)
 
 
+def conv_transpose_size(
+    size: Pair,
+    *,
+    kernel: PairLike,
+    stride: PairLike = 1,
+    padding: PairLike = 0,
+    output_padding: PairLike = 0,
+    dilation: PairLike = 1,
+) -> Pair:
+    """Return (H, W), what a transposed convolution makes of an image of `size` (h, w).
+
+        H = (h - 1) * stride - 2 * padding + dilation * (kh - 1) + 1 + output_padding
+
+    That is the image of which a convolution makes h windows. Dumoulin and Visin, 2016, relationship 14.
+
+    Raises
+    ------
+    ArgumentError
+        If output_padding is a stride or more: a convolution would then find another window there.
+    ShapeError
+        If there are no pixels, or none would be left.
+    """
+    kernel, stride, dilation = pair(kernel, "kernel"), pair(stride, "stride"), pair(dilation, "dilation")
+    padding, extra = pair(padding, "padding", least=0), pair(output_padding, "output_padding", least=0)
+    if extra[0] >= stride[0] or extra[1] >= stride[1]:
+        raise ArgumentError(f"output_padding {extra} must be less than the stride {stride} in both directions")
+    spans = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
+    out = [
+        (length - 1) * s - 2 * p + span + e
+        for length, s, p, span, e in zip(size, stride, padding, spans, extra, strict=True)
+    ]
+    if min(*size, *out) < 1:
+        raise ShapeError(
+            f"an image of {size[0]} x {size[1]} pixels would become {out[0]} x {out[1]}"
+            f" by a kernel of {kernel}, stride {stride} and padding {padding}; use less padding"
+        )
+    return out[0], out[1]
+
+
 def pool_windows(
     shape: tuple[int, ...], kernel: PairLike, stride: PairLike | None, padding: PaddingLike
 ) -> tuple[Pair, Pair, Pads, Pair]:

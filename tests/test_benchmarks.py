@@ -187,12 +187,25 @@ def dezero():
     return sys.modules["dezero"]
 
 
+def pairs_of_layers(ours, theirs):
+    """Our layers and DeZero's in the same places, out of their containers."""
+    if isinstance(ours, mc.nn.Sequential):
+        for our, their in zip(ours, theirs.steps, strict=True):
+            yield from pairs_of_layers(our, their)
+    elif isinstance(ours, mc.nn.Residual):
+        yield from pairs_of_layers(ours.body, theirs.body)
+        if theirs.shortcut:
+            yield from pairs_of_layers(ours.shortcut, theirs.shortcut)
+    else:
+        yield ours, theirs
+
+
 @pytest.mark.parametrize("name", harness.WORKLOADS)
 def test_dezero_is_given_the_same_network(name, dezero):
     workload = dataclasses.replace(harness.WORKLOADS[name], batch=2)
     ours, theirs = workload.network(mc.nn).eval(), workload.network(harness.dezero_layers())
     x, _ = workload.data()
-    for our, their in zip(ours, theirs.steps, strict=True):
+    for our, their in pairs_of_layers(ours, theirs):
         if isinstance(our, mc.nn.Conv2d):
             their.W.data = our.weight.data
         elif isinstance(our, mc.nn.Linear):

@@ -231,6 +231,9 @@ def test_a_terminal_gets_a_bar(tmp_path):
     [
         ("--dataset digts", "there is no data set 'digts'; the data sets are 'digits', 'mnist'"),
         ("--model resnet", "there is no model 'resnet'; the models are 'basic', 'lenet'"),
+        ("--model unet", "this command trains classifiers, and 'unet' answers with an image; from Python, mc.Trainer"),
+        ("--model autoencoder", "and 'autoencoder' answers with an image"),
+        ("--model vgg16", "vgg16: input_shape must be (C, H, W) with sides of at least 32 pixels, not (1, 8, 8)"),
         ("--backend cuda", "there is no backend 'cuda'"),
         ("--epochs 0", "epochs must be a whole number of at least 1"),
         ("--batch-size 0", "batch_size must be a whole number of at least 1"),

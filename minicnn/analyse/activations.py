@@ -19,7 +19,7 @@ from minicnn.data.dataset import checked_inputs
 from minicnn.errors import ArgumentError, expect_kind
 from minicnn.nn.modes import observing
 from minicnn.ops import random_uniform
-from minicnn.train.predicting import backend_of_model, dtype_of_model
+from minicnn.train.predicting import backend_of_model, dtype_of_inputs
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -140,7 +140,7 @@ def activation_statistics(
     if target is None and loss is not None:
         raise ArgumentError("a loss needs a target: activation_statistics(model, x, y, loss=...)")
     backend = backend_of_model(model)
-    x = to_backend(checked_inputs(to_host(x), dtype_of_model(model)), backend)
+    x = to_backend(checked_inputs(to_host(x), dtype_of_inputs(model)), backend)
     names = {id(layer): name for name, layer in model.named_layers()}
     seen: list[tuple[nn.Layer, dict[str, Any]]] = []
 

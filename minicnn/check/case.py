@@ -12,9 +12,10 @@ from minicnn.backend.slots import Slot
 from minicnn.check.running import copied
 from minicnn.ops import random_normal
 
-PAIRS = ("kernel", "stride", "padding", "dilation", "pool_kernel", "pool_stride", "pool_padding")
+PAIRS = ("kernel", "stride", "padding", "output_padding", "dilation", "pool_kernel", "pool_stride", "pool_padding")
 BATCHED = frozenset(
-    "x dy y cols logits labels targets probabilities argmax mask coordinates row column".split()  # noqa: SIM905
+    "x shortcut dy y cols logits labels targets probabilities argmax mask coordinates row column "  # noqa: SIM905
+    "h0 c0 c gates lengths".split()
 )
 """Arguments and results whose first axis is the batch; the update steps have none."""
 

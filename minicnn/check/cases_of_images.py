@@ -19,7 +19,7 @@ def conv_cases() -> Iterator[Case]:
             "w": normal(number, 1, f, c // groups, *kernel),
             "b": normal(number, 2, f),
         }
-        full = {"stride": (1, 1), "padding": (0, 0), **_in_pairs(options)}
+        full = {"stride": (1, 1), "padding": (0, 0), **in_pairs(options)}
         yield Case(label, arrays, full)
         if number == 0:
             yield Case("no bias", {**arrays, "b": None}, full, optional=True)
@@ -89,7 +89,7 @@ def col2im_cases() -> Iterator[Case]:
 def pool_cases(*, ties: bool = False) -> Iterator[Case]:
     """Poolings."""
     for number, (label, n, c, size, options) in enumerate(_POOLINGS):
-        full = {"stride": None, "padding": (0, 0), **_in_pairs(options)}
+        full = {"stride": None, "padding": (0, 0), **in_pairs(options)}
         yield Case(label, {"x": normal(number, 4, n, c, *size) - 0.5}, full)
     if ties:
         x = np.floor(2 * normal(0, 5, 2, 2, 4, 6))
@@ -111,7 +111,8 @@ _POOLINGS: list[tuple[str, int, int, tuple[int, int], dict[str, Any]]] = [
 ]
 
 
-def _in_pairs(options: Mapping[str, Any]) -> dict[str, Any]:
+def in_pairs(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options with (2, 2) for a stride of 2, as a layer gives them."""
     return {n: (v, v) if n in PAIRS and isinstance(v, int) else v for n, v in options.items()}
 
 

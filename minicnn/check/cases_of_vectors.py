@@ -1,6 +1,7 @@
 """Cases of the other operations: normalisation, activations, losses, dropout, updates and random bits."""
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -74,6 +75,12 @@ def activation_cases(large: float, *variants: dict[str, float], kink: bool = Fal
         yield Case("large numbers", {"x": x}, options)
     if kink:
         yield Case("numbers on the kink", {"x": np.array([[0.0, 1.0, -1.0], [2.0, 0.0, 0.0]])}, options, tied=True)
+
+
+def add_relu_cases() -> Iterator[Case]:
+    """The cases of ReLU, and something else to add."""
+    for number, case in enumerate(activation_cases(1e3)):
+        yield replace(case, args={**case.args, "shortcut": normal(number, 33, *case.args["x"].shape)})
 
 
 def dropout_cases() -> Iterator[Case]:

@@ -37,6 +37,7 @@ def gradcheck(
     *,
     backward: Callable | None = None,
     target: Any = None,
+    context: tuple = (),
     tolerance: float = 1e-6,
     entries: int = 200,
     seed: int = 0,
@@ -57,6 +58,8 @@ def gradcheck(
         For a function: (dy, *x) -> gradient, or a tuple of gradients.
     target : array, optional
         For a loss: what the prediction x is compared with.
+    context : tuple
+        For a layer: what its forward takes beside x and no gradient is asked for, such as the lengths of sequences.
     tolerance : float
         The largest relative error |backward - differences| / max(|backward|, |differences|) that is no mistake. Numbers
         below a thousandth of the tensor's largest gradient are held to that thousandth instead, and nothing is held to
@@ -77,7 +80,7 @@ def gradcheck(
         raise ArgumentError(f"tolerance must be above 0 and entries at least 1, not {tolerance} and {entries}")
 
     def subject_at(x: Any, target: Any, dtype: Any = np.float64) -> Subject:
-        return make_subject(checked, x, backward=backward, target=target, dtype=dtype, seed=seed)
+        return make_subject(checked, x, backward=backward, target=target, dtype=dtype, seed=seed, context=context)
 
     subject = subject_at(x, target)
     y = np.array(subject.forward())
@@ -113,7 +116,7 @@ def gradcheck(
     comparisons: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     wrong = [check for check in tensors if check.wrong]
     if wrong:
-        inputs = inputs_of_layers(checked, x)
+        inputs = inputs_of_layers(checked, x, context)
         inside = wrong_layer(checked, inputs, lambda layer, x: gradcheck(layer, x, tolerance=tolerance, seed=seed))
         smaller = None if inside else _smaller_batch(subject_at, x, target, y)
         findings += inside or _read(subject, wrong, gradients, dy, y, smaller, run_twice(inputs), comparisons)

@@ -10,12 +10,13 @@ import numpy as np
 
 from minicnn.backend import to_host
 from minicnn.check.report import Finding, Report
+from minicnn.check.subject import in_dtype
 from minicnn.nn import Layer
 
 Inputs = dict[str, list[np.ndarray]]
 
 
-def inputs_of_layers(checked: Any, x: Any) -> Inputs:
+def inputs_of_layers(checked: Any, x: Any, context: tuple = ()) -> Inputs:
     """Return what each layer directly inside a layer gets in a forward pass, by name; once for every time it runs."""
     seen: Inputs = {}
     if not isinstance(checked, Layer) or not checked.children():
@@ -24,7 +25,9 @@ def inputs_of_layers(checked: Any, x: Any) -> Inputs:
     for name, layer in network.children().items():
         layer.add_hook(functools.partial(_keep, seen.setdefault(name, [])))
     try:
-        network.forward(np.asarray(to_host(x), dtype=np.float64))
+        x = np.asarray(to_host(x))
+        x = x.astype(np.float64) if x.dtype.kind == "f" else x
+        network.forward(x, *in_dtype(context, np.float64))
     except Exception:  # whatever it is, the check itself has reported it
         return {}
     return seen

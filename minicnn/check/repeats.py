@@ -133,18 +133,18 @@ def _other_case(candidate: Candidate, seen: Observation, case: Case) -> Case:
     """Return a call with other numbers of the same shapes; for a backward operation, such that belong together."""
     forward, before = forward_of(candidate.operation), seen.examination.forward
     if forward is None or before is None:
-        return case.changed({name: _other_numbers(value) for name, value in case.args.items()})
-    changed = before.changed({name: _other_numbers(value) for name, value in before.args.items()})
+        return case.changed({name: _other_numbers(name, value) for name, value in case.args.items()})
+    changed = before.changed({name: _other_numbers(name, value) for name, value in before.args.items()})
     return replace(backward_case(candidate.operation, forward, changed, number=50), options=case.options)
 
 
-def _other_numbers(value: Any) -> Any:
-    """Other numbers of the same shape, of which none is what it was."""
+def _other_numbers(name: str, value: Any) -> Any:
+    """Other numbers of the same shape, of which none is what it was; regions of images stay regions."""
     if isinstance(value, list):
-        return [_other_numbers(item) for item in value]
+        return [_other_numbers(name, item) for item in value]
     if not isinstance(value, np.ndarray):
         return value
-    if value.dtype.kind == "f":
+    if value.dtype.kind == "f" and name != "rois":
         return np.abs(value) * 0.5 + np.abs(np.cos(1 + np.arange(value.size))).reshape(value.shape) + 0.1
     return value[::-1].copy() if value.ndim else value
 

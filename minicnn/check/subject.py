@@ -47,10 +47,10 @@ class Subject:
     fixed_dy: bool = False
 
 
-def subject_of_layer(original: Layer, x: Any, dtype: Any, seed: int) -> Subject:
+def subject_of_layer(original: Layer, x: Any, dtype: Any, seed: int, context: tuple = ()) -> Subject:
     """Check a layer by its input and all its parameters (those that all start equal get random values first)."""
     layer = copy.deepcopy(original).to("numpy").astype(dtype)
-    x = _copy(x, dtype)
+    x, context = _copy(x, dtype), in_dtype(context, dtype)
     parameters = layer.named_parameters()
     for step, parameter in enumerate(parameters.values()):
         parameter.frozen = False
@@ -63,7 +63,7 @@ def subject_of_layer(original: Layer, x: Any, dtype: Any, seed: int) -> Subject:
             buffer.data = buffers[name].copy()
         for name, rng in layer.named_rngs().items():
             rng.step = steps[name]
-        return layer.forward(x)  # not layer(x): what that refuses, the check reports
+        return layer.forward(x, *context)  # not layer(x): what that refuses, the check reports
 
     def backward(dy: np.ndarray) -> dict[str, np.ndarray | None]:
         dx = layer.backward(dy)
@@ -123,7 +123,14 @@ def _not_empty(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def make_subject(
-    checked: Layer | Loss | Callable, x: Any, *, backward: Callable | None, target: Any, dtype: Any, seed: int
+    checked: Layer | Loss | Callable,
+    x: Any,
+    *,
+    backward: Callable | None,
+    target: Any,
+    dtype: Any,
+    seed: int,
+    context: tuple = (),
 ) -> Subject:
     """Bring a layer, a loss or a function to one form. Raises `ArgumentError` if something is missing."""
     if isinstance(checked, type):
@@ -134,7 +141,9 @@ def make_subject(
     if not any(np.asarray(to_host(value)).size for value in arrays):
         raise ArgumentError("x is empty, so there is nothing to differentiate by")
     if isinstance(checked, Layer):
-        return subject_of_layer(checked, x, dtype, seed)
+        return subject_of_layer(checked, x, dtype, seed, context)
+    if context:
+        raise ArgumentError("context is what a layer's forward takes beside x; a loss or a function has none")
     if isinstance(checked, Loss):
         return subject_of_loss(checked, x, target, dtype)
     return subject_of_functions(checked, backward, x, dtype)
@@ -144,6 +153,13 @@ def _copy(value: Any, dtype: Any) -> np.ndarray:
     """A copy on the host in row-major order; floating-point numbers in the given type."""
     host = np.asarray(to_host(value))
     return np.array(host, dtype=dtype if host.dtype.kind == "f" else None, order="C")
+
+
+def in_dtype(value: Any, dtype: Any) -> Any:
+    """Arrays among what a layer takes beside x, also in tuples and lists there, as copies on the host."""
+    if isinstance(value, tuple | list):
+        return type(value)(in_dtype(item, dtype) for item in value)
+    return _copy(value, dtype) if hasattr(value, "dtype") else value
 
 
 def _unlike_each_other(values: np.ndarray, key: Key) -> np.ndarray:

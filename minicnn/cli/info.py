@@ -24,7 +24,17 @@ def info_command(arguments: argparse.Namespace) -> int:
     print(f"minicnn {mc.__version__}, Python {platform.python_version()} on {platform.system()} {platform.machine()}")
     print(f"threads: {mc.get_num_threads()} (MINICNN_NUM_THREADS or mc.set_num_threads changes that)")
     print("\npackages")
-    for package in ("numpy", "scipy", "numba", "scikit-learn", "matplotlib", "tqdm", *(installed_wheels() or ["cupy"])):
+    for package in (
+        "numpy",
+        "scipy",
+        "numba",
+        "scikit-learn",
+        "matplotlib",
+        "tqdm",
+        "pooch",
+        "pillow",
+        *(installed_wheels() or ["cupy"]),
+    ):
         print(f"  {package:<14} {_version(package)}")
     print("\nbackends")
     for name in BACKENDS:

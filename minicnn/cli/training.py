@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import minicnn as mc
 from minicnn.backend.backends import BACKENDS
-from minicnn.errors import CheckpointError, whole_number
+from minicnn.errors import ArgumentError, CheckpointError, DataError, listed, whole_number
 
 if TYPE_CHECKING:
     from minicnn.data import Splits
@@ -41,7 +41,7 @@ def add_parser(commands: Any) -> None:
     train.set_defaults(run=train_command)
     add = train.add_argument
     add("--dataset", metavar="NAME", help=f"one of {', '.join(mc.data.DATASETS)} (default: digits)")
-    add("--model", metavar="NAME", help=f"one of {', '.join(mc.models.MODELS)} (default: basic)")
+    add("--model", metavar="NAME", help=f"one of {', '.join(mc.models.CLASSIFIERS)} (default: basic)")
     add("--epochs", type=int, metavar="N", help="passes over the training set (default: 30)")
     add("--batch-size", type=int, metavar="N", help="examples a step (default: 32)")
     add("--lr", type=float, metavar="X", help="learning rate (default: 0.001 for adam, 0.01 for sgd)")
@@ -49,6 +49,7 @@ def add_parser(commands: Any) -> None:
     add("--backend", metavar="NAME", help=f"one of {', '.join(BACKENDS)} (default: {mc.get_backend()})")
     add("--seed", type=int, metavar="N", help="of the split, the weights, the order and the dropout (default: 0)")
     add("--data-root", metavar="DIR", help="where the data set's files are (default: the variable MINICNN_DATA)")
+    add("--download", action="store_true", help="fetch the data set's files, if they are not there")
     add("--plot", action="store_true", help="draw the curves after every epoch: in a window, or without one in a file")
     folder = train.add_mutually_exclusive_group()
     folder.add_argument("--out", metavar="DIR", help="folder for the results (default: a new one under runs/)")
@@ -65,7 +66,7 @@ def train_command(arguments: argparse.Namespace) -> int:
         settings["lr"] = OPTIMIZERS[settings["optimizer"]][0]
     whole_number("epochs", settings["epochs"])
     whole_number("batch_size", settings["batch_size"])
-    trainer, splits = build(settings)
+    trainer, splits = build(settings, download=arguments.download)
     image_shape = splits.train.x.shape[1:]
     done = 0 if arguments.resume is None else _epochs_done(Path(arguments.resume))
     if done >= settings["epochs"]:
@@ -199,10 +200,26 @@ def _next_free(parent: Path, stem: str) -> Path:
     return parent / f"{stem}-{number}"
 
 
-def build(settings: dict[str, Any]) -> tuple["Trainer", "Splits"]:
-    """Return the trainer and the normalised data of a run with these settings, as they are before the first step."""
+def build(settings: dict[str, Any], *, download: bool = False) -> tuple["Trainer", "Splits"]:
+    """Return the trainer and the normalised data of a run with these settings, as they are before the first step.
+
+    Raises `DataError` for a data set whose images have any number of labels, `ArgumentError` for a model that answers
+    with an image.
+    """
+    if (name := settings["model"]) in mc.models.MODELS and name not in mc.models.CLASSIFIERS:
+        raise ArgumentError(
+            f"this command trains classifiers, and {name!r} answers with an image; from Python, mc.Trainer trains "
+            f"mc.models.create({name!r}) on images and what they are to become; "
+            f"the classifiers are {listed(mc.models.CLASSIFIERS)}"
+        )
     mc.seed(settings["seed"])
-    splits = mc.data.load(settings["dataset"], root=settings["data_root"], seed=settings["seed"])
+    name = settings["dataset"]
+    if name in mc.data.MULTI_LABEL:
+        raise DataError(
+            f"{name} has images with any number of findings, and `minicnn train` trains networks that choose one "
+            f"class. In a script: data.load({name!r}) and nn.BCEWithLogitsLoss()"
+        )
+    splits = mc.data.load(name, root=settings["data_root"], seed=settings["seed"], download=download)
     model = mc.models.create(settings["model"], splits.train.x.shape[1:], len(splits.classes))
     _, make_optimizer = OPTIMIZERS[settings["optimizer"]]
     return mc.Trainer(model, optimizer=make_optimizer(model.parameters(), settings["lr"])), mc.data.normalise(splits)

@@ -10,7 +10,8 @@ from minicnn.errors import DataError, DTypeError
 class ArrayDataset:
     """Inputs x and targets y of the same length, on the host.
 
-    x : (N, ...), floating point; kept as float32, or as `dtype` says
+    x : (N, ...), floating point; kept as float32, or as `dtype` says. Whole numbers that stand for something, such as
+        words for an `Embedding`, are kept as integers if `dtype` says so
     y : (N, ...), such as integer labels (N,)
 
     Parameters
@@ -19,7 +20,7 @@ class ArrayDataset:
         Inputs and targets.
     classes : sequence of str, optional
         What the labels 0, 1, ... mean.
-    dtype : float32 or float64
+    dtype : float32 or float64, or int64 for an `Embedding`
         How x is kept.
 
     Raises
@@ -27,7 +28,8 @@ class ArrayDataset:
     DataError
         If there is nothing in it, the lengths differ, or x or y holds NaN or infinity (the message says where).
     DTypeError
-        If x is not floating point: pixels of 0 to 255 have to be scaled first.
+        If x is not floating point: pixels of 0 to 255 have to be scaled first. If `dtype` is int64 and x holds others
+        than integers.
     """
 
     def __init__(self, x: Any, y: Any, *, classes: Any = None, dtype: Any = np.float32) -> None:
@@ -58,13 +60,18 @@ class ArrayDataset:
 
 
 def checked_inputs(x: Any, dtype: Any) -> np.ndarray:
-    """Return inputs (N, ...) in the given floating-point type.
+    """Return inputs (N, ...) in the given type.
 
-    Raises `DataError` if there are none or some are NaN or infinite, `DTypeError` if they are not floating point.
+    Raises `DataError` if there are none or some are NaN or infinite, `DTypeError` if they are not floating point or,
+    where the type is that of integers, no integers.
     """
     given = np.asarray(x)
     if given.ndim == 0 or len(given) == 0:
         raise DataError("there are no examples: x is empty")
+    if np.dtype(dtype).kind == "i":
+        if given.dtype.kind not in "iu":
+            raise DTypeError(f"x is {given.dtype}, expected whole numbers for an Embedding: x.astype(np.int64)")
+        return given.astype(dtype, copy=False)
     check_floating(given)
     with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite, and is told below
         converted = given.astype(dtype, copy=False)
@@ -82,7 +89,10 @@ def _check_finite(name: str, given: np.ndarray, converted: np.ndarray) -> None:
 def check_floating(x: np.ndarray) -> None:
     """Raise `DTypeError` unless inputs are floating point."""
     if x.dtype.kind != "f":
-        raise DTypeError(f"x is {x.dtype}, expected floating point; pixels from 0 to 255: x / 255")
+        hint = "pixels from 0 to 255: x / 255"
+        if x.dtype.kind in "iu":
+            hint += "; words for an Embedding: ArrayDataset(x, y, dtype=np.int64)"
+        raise DTypeError(f"x is {x.dtype}, expected floating point; {hint}")
 
 
 def as_dataset(data: Any, *, dtype: Any = None) -> ArrayDataset:

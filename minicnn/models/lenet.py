@@ -4,12 +4,13 @@ After LeCun, Bottou, Bengio and Haffner, "Gradient-based learning applied to doc
 the wider form in which it serves as a first benchmark on MNIST.
 """
 
+from minicnn.models.parts import Image, sides_of
 from minicnn.nn import Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sequential
 
 
-def lenet(*, input_shape: tuple[int, int, int], classes: int) -> Sequential:
+def lenet(*, input_shape: Image = (1, 28, 28), classes: int = 10) -> Sequential:
     """(C, H, W) -> 32 maps of half the side -> 64 maps of a quarter -> 128 features -> scores of the classes."""
-    channels, height, width = input_shape
+    channels, height, width = sides_of("lenet", input_shape, least=4)
     return Sequential(
         Conv2d(channels, 32, 3, padding=1),
         ReLU(),

@@ -7,10 +7,13 @@ from minicnn.nn import init
 from minicnn.nn.activation import ELU, GELU, SELU, LeakyReLU, ReLU, Sigmoid, SiLU, Softplus, Tanh
 from minicnn.nn.containers import Concat, Identity, Residual, Sequential
 from minicnn.nn.conv import Conv2d
+from minicnn.nn.conv_transpose import ConvTranspose2d
 from minicnn.nn.drop_connect import DropConnect
 from minicnn.nn.dropout import Dropout
+from minicnn.nn.embedding import Embedding
 from minicnn.nn.fractional_pool import FractionalMaxPool2d
 from minicnn.nn.layer import Layer
+from minicnn.nn.layer_norm import GroupNorm, LayerNorm
 from minicnn.nn.linear import Flatten, Linear
 from minicnn.nn.loss import (
     BCEWithLogitsLoss,
@@ -25,14 +28,24 @@ from minicnn.nn.loss import (
 from minicnn.nn.modes import evaluating, without_input_gradient
 from minicnn.nn.norm import BatchNorm1d, BatchNorm2d
 from minicnn.nn.parameter import Buffer, Parameter, Parameters
-from minicnn.nn.pool import AvgPool2d, GlobalAvgPool2d, MaxPool2d
+from minicnn.nn.pool import AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool2d, MaxPool2d
+from minicnn.nn.pool_unpool import PoolUnpool
+from minicnn.nn.recurrent import LSTM, SimpleRNN
+from minicnn.nn.roi_pool import RoIMaxPool2d
+from minicnn.nn.separable import SeparableConv2d
+from minicnn.nn.shortcut import ZeroPadShortcut
+from minicnn.nn.squeeze_excitation import SqueezeExcitation
 from minicnn.nn.stochastic_depth import StochasticDepth, linear_decay
 from minicnn.nn.summary import Summary
+from minicnn.nn.time_distributed import TimeDistributed
+from minicnn.nn.upsample import Upsample
 
 __all__ = [
     "ELU",
     "GELU",
+    "LSTM",
     "SELU",
+    "AdaptiveAvgPool2d",
     "AvgPool2d",
     "BCEWithLogitsLoss",
     "BatchNorm1d",
@@ -40,18 +53,22 @@ __all__ = [
     "Buffer",
     "Concat",
     "Conv2d",
+    "ConvTranspose2d",
     "CrossEntropyLoss",
     "DiceLoss",
     "DropConnect",
     "Dropout",
+    "Embedding",
     "Flatten",
     "FractionalMaxPool2d",
     "GlobalAvgPool2d",
+    "GroupNorm",
     "HingeLoss",
     "HuberLoss",
     "Identity",
     "L1Loss",
     "Layer",
+    "LayerNorm",
     "LeakyReLU",
     "Linear",
     "Loss",
@@ -59,15 +76,23 @@ __all__ = [
     "MaxPool2d",
     "Parameter",
     "Parameters",
+    "PoolUnpool",
     "ReLU",
     "Residual",
+    "RoIMaxPool2d",
+    "SeparableConv2d",
     "Sequential",
     "SiLU",
     "Sigmoid",
+    "SimpleRNN",
     "Softplus",
+    "SqueezeExcitation",
     "StochasticDepth",
     "Summary",
     "Tanh",
+    "TimeDistributed",
+    "Upsample",
+    "ZeroPadShortcut",
     "evaluating",
     "init",
     "linear_decay",

@@ -5,11 +5,13 @@ gradients add; where values were joined the gradient is split.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import overload
+from typing import Any, overload
 
+from minicnn import ops
 from minicnn.backend import Array, array_module
 from minicnn.errors import ArgumentError, MinicnnError, ShapeError
-from minicnn.nn.fusion import Fused, Plan
+from minicnn.nn.activation import ReLU
+from minicnn.nn.fusion import Fused, Plan, runs_as_one
 from minicnn.nn.layer import Layer
 
 
@@ -85,6 +87,10 @@ class Sequential(Layer):
         first = next((layer for layer in self.layers.values() if layer.is_trained()), None)
         return [self, *(first.first_layers() if first else [])]
 
+    def takes_integers(self) -> bool:
+        """Return whether the first layer takes whole numbers."""
+        return bool(self.layers) and self[0].takes_integers()
+
     def append(self, layer: Layer) -> "Sequential":
         """Add a layer at the end, under the next free number."""
         number = len(self.layers)
@@ -147,6 +153,22 @@ class Residual(Layer):
 
     def __repr__(self) -> str:
         return f"Residual({self.body!r}, {self.shortcut!r})"
+
+
+@runs_as_one
+class ResidualReLU(Fused):
+    """Residual and ReLU: the sum never goes to memory."""
+
+    kinds, forwards, backwards = (Residual, ReLU), ops.add_relu_forward, ops.relu_backward
+
+    def _forward(self, x: Array) -> tuple[Array, tuple]:
+        y = ops.add_relu_forward(*self.layers[0].paths(x))
+        return y, (None, y)
+
+    def backward(self, dy: Array) -> Array:
+        """dy -> dx"""
+        residual, _ = self.layers
+        return residual.backward(ops.relu_backward(dy, self.left[-1]))
 
 
 class Concat(Layer):
@@ -218,10 +240,10 @@ def _check_each_once(layers: Iterable[Layer]) -> None:
         raise ArgumentError("one layer object stands in two places; a layer remembers one forward pass, so build two")
 
 
-def run_in(container: Layer, name: str, layer: Layer, x: Array) -> Array:
+def run_in(container: Layer, name: str, layer: Layer, x: Array, *context: Any) -> Array:
     """Call a layer; an error on the way says where in the network it was."""
     try:
-        return layer(x)
+        return layer(x, *context)
     except MinicnnError as error:
         error.add_note(_place(container, name))
         raise

@@ -1,5 +1,7 @@
 """Neighbours that run as one step: convolution, ReLU and max pooling; convolution and ReLU; batch norm and ReLU.
 
+One more, `ResidualReLU`, stands in `containers.py`, where its layer is, and where the chains are that take steps.
+
 Nothing of this shows from outside. A step leaves in every layer's `saved` what the layer itself would have left there
 (or the means to compute it, where the numbers were never written to memory), so each layer can go back alone. A step is
 taken only where a kernel is there for it, and never where somebody looks between: not with a hook on one of the layers,
@@ -60,6 +62,22 @@ class Fused:
         raise NotImplementedError
 
 
+STEPS: list[type[Fused]] = []
+"""The longest come first."""
+
+_OWN_METHODS: dict[Any, tuple] = {}
+"""The passes of every kind of layer that a step stands for, as they were written."""
+
+
+def runs_as_one(kind: type[Fused]) -> type[Fused]:
+    """Let chains take a kind of step from now on."""
+    STEPS.append(kind)
+    STEPS.sort(key=lambda each: -len(each.kinds))
+    _OWN_METHODS.update({layer: (layer.forward, layer.backward) for layer in kind.kinds})
+    return kind
+
+
+@runs_as_one
 class ConvReLU(Fused):
     """Conv2d and ReLU."""
 
@@ -78,6 +96,7 @@ class ConvReLU(Fused):
         return conv.add_grads(*ops.conv2d_relu_backward(dy, y, x, weight, **options, need_dx=conv.need_dx))
 
 
+@runs_as_one
 class ConvReLUMaxPool(Fused):
     """Conv2d, ReLU and MaxPool2d. What goes into the pooling is never written to memory."""
 
@@ -103,6 +122,7 @@ class ConvReLUMaxPool(Fused):
         return conv.add_grads(*gradients)
 
 
+@runs_as_one
 class BatchNormReLU(Fused):
     """BatchNorm2d and ReLU."""
 
@@ -124,12 +144,6 @@ class BatchNormReLU(Fused):
         return norm.add_grads(*ops.batch_norm_relu_backward(dy, x, norm.weight.data, norm.bias.data, mean, inv_std))
 
 
-STEPS = (ConvReLUMaxPool, ConvReLU, BatchNormReLU)
-"""The longest come first."""
-
-_OWN_METHODS: dict[Any, tuple] = {kind: (kind.forward, kind.backward) for step in STEPS for kind in step.kinds}
-
-
 class Plan:
     """How a chain runs: stretches of its layers, each as one fused step or, where `fused` is None, a layer alone."""
 
@@ -139,9 +153,9 @@ class Plan:
         self.steps: list[tuple[list[str], Fused | None]] = []
         names, row = list(layers), list(layers.values())
         while row:
-            step = next((step for step in STEPS if _begins_with(row, step.kinds) and _has_kernels(step, x)), None)
-            count = len(step.kinds) if step else 1
-            self.steps.append((names[:count], step(names[:count], row[:count]) if step else None))
+            found = next((kind for kind in STEPS if _begins_with(row, kind.kinds) and _has_kernels(kind, x)), None)
+            count = len(found.kinds) if found else 1
+            self.steps.append((names[:count], found(names[:count], row[:count]) if found else None))
             names, row = names[count:], row[count:]
 
     def holds(self, layers: Mapping[str, Layer], x: Array) -> bool:
@@ -159,8 +173,8 @@ class Plan:
         return state
 
 
-def _has_kernels(step: type[Fused], x: Array) -> bool:
-    return step.forwards.has_kernel(x) and step.backwards.has_kernel(x)
+def _has_kernels(kind: type[Fused], x: Array) -> bool:
+    return kind.forwards.has_kernel(x) and kind.backwards.has_kernel(x)
 
 
 def _begins_with(row: list[Layer], kinds: tuple) -> bool:

@@ -10,7 +10,7 @@ from minicnn.backend import Array, CounterRng, array_module, to_backend, to_host
 from minicnn.errors import ArgumentError, CheckpointError, DTypeError, ShapeError, listed
 from minicnn.nn.memory import Nothing, Remembers
 from minicnn.nn.parameter import Buffer, Parameter, Parameters
-from minicnn.nn.summary import Summary, summarise
+from minicnn.nn.summary import Summary, Window, summarise
 
 
 class Layer(Remembers):
@@ -153,6 +153,10 @@ class Layer(Remembers):
         """Return this layer and, in a chain, the first trained layers in it: nothing needs a gradient before them."""
         return [self]
 
+    def takes_integers(self) -> bool:
+        """Return whether x holds whole numbers that stand for something, such as words, and are not computed with."""
+        return False
+
     def is_trained(self) -> bool:
         """Return whether there is a parameter in this layer or inside it that is not frozen."""
         return any(not parameter.frozen for _, parameter in self._named(Parameter))
@@ -245,7 +249,7 @@ class Layer(Remembers):
         """Return the multiplications with an addition that one forward pass takes, for these shapes."""
         return 0
 
-    def window(self) -> tuple[int, int, int, int] | None:
+    def window(self) -> Window | None:
         """Return (height, width, stride down, stride across) of what one output sees; None for all of the input."""
         return 1, 1, 1, 1
 

@@ -24,6 +24,13 @@ from minicnn.nn.layer import Layer, check_input
 from minicnn.nn.parameter import Buffer, new_vector
 
 
+def checked_eps(name: str, eps: float) -> float:
+    """Return what is added to a variance. Raises `ArgumentError` unless it is positive."""
+    if not eps > 0:
+        raise ArgumentError(f"{name}: eps must be positive, not {eps}")
+    return eps
+
+
 class Statistics(NamedTuple):
     """What a forward pass leaves for the backward pass."""
 
@@ -57,12 +64,10 @@ class BatchNorm2d(Layer):
 
     def __init__(self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1) -> None:
         num_features = whole_number(f"{type(self).__name__}: num_features", num_features)
-        if eps <= 0:
-            raise ArgumentError(f"{type(self).__name__}: eps must be positive, not {eps}")
         if momentum is not None and not 0 <= momentum <= 1:
             raise ArgumentError(f"{type(self).__name__}: momentum must lie between 0 and 1 or be None, not {momentum}")
         self.num_features = num_features
-        self.eps = eps
+        self.eps = checked_eps(type(self).__name__, eps)
         self.momentum = momentum
         self.weight = new_vector(num_features, 1.0)
         self.bias = new_vector(num_features)

@@ -7,7 +7,7 @@ import numpy as np
 
 from minicnn.backend import Array, CounterRng, default_rng, to_backend
 from minicnn.errors import DTypeError, ShapeError
-from minicnn.nn.init import Initialiser
+from minicnn.nn.init import Initialiser, drawing
 
 
 class Parameter:
@@ -89,8 +89,9 @@ class Parameters(tuple[Parameter, ...]):
 
 
 def new_weight(shape: tuple[int, ...], init: Initialiser, rng: CounterRng | None) -> Parameter:
-    """Return a float32 parameter that starts as `init` says."""
-    return Parameter(np.asarray(init(shape, rng if rng is not None else default_rng()), dtype=np.float32))
+    """Return a float32 parameter that starts as `init` says, or with zeros under `init.undrawn()`."""
+    rng = rng if rng is not None else default_rng()
+    return Parameter(np.asarray(init(shape, rng), dtype=np.float32) if drawing() else np.zeros(shape, dtype=np.float32))
 
 
 def new_vector(size: int, value: float = 0.0) -> Parameter:

@@ -1,10 +1,13 @@
 """Pooling layers: smaller images, nothing to learn."""
 
+from fractions import Fraction
+
 from minicnn import ops
 from minicnn.backend import Array
-from minicnn.errors import ArgumentError
+from minicnn.errors import ArgumentError, ShapeError
 from minicnn.geometry import PaddingLike, PairLike, check_padding, pair, short
-from minicnn.nn.layer import Layer, check_input, naming
+from minicnn.nn.layer import Layer, Window, check_input, naming
+from minicnn.ops.adaptive_pool import adaptive_regions
 
 
 class WindowPool(Layer):
@@ -19,7 +22,7 @@ class WindowPool(Layer):
         ):
             raise ArgumentError(f"{self!r}: padding may be at most half the kernel, or windows would see nothing else")
 
-    def window(self) -> tuple[int, int, int, int]:
+    def window(self) -> Window | None:
         """Return kernel and stride."""
         return (*self.kernel_size, *self.stride)
 
@@ -104,3 +107,44 @@ class GlobalAvgPool2d(Layer):
 
     def __repr__(self) -> str:
         return "GlobalAvgPool2d()"
+
+
+class AdaptiveAvgPool2d(Layer):
+    """y[n, c, i, j] = the mean of region (i, j) of x[n, c], which is cut into oh x ow regions, whatever its size.
+
+    x : (N, C, H, W)   y : (N, C, oh, ow)
+
+    Region i has rows floor(i * H / oh) to ceil((i + 1) * H / oh) - 1, as in PyTorch: regions share a row where they do
+    not come out even, and there may be more of them than rows. `GlobalAvgPool2d` is the case of one region, flattened.
+
+    Parameters
+    ----------
+    output_size : int or (int, int)
+        (oh, ow); one number for both.
+    """
+
+    def __init__(self, output_size: PairLike) -> None:
+        self.output_size = pair(output_size, "AdaptiveAvgPool2d: output_size")
+
+    def forward(self, x: Array) -> Array:
+        """x : (N, C, H, W) -> y : (N, C, oh, ow)"""
+        check_input(self, x, ndim=4)
+        if 0 in x.shape[2:]:
+            raise ShapeError(f"{self!r}: an image of {x.shape[2]} x {x.shape[3]} pixels has no mean")
+        self.saved = x.shape
+        return ops.adaptive_avg_pool2d_forward(x, output_size=self.output_size)
+
+    def backward(self, dy: Array) -> Array:
+        """dy : (N, C, oh, ow) -> dx : (N, C, H, W)"""
+        return ops.adaptive_avg_pool2d_backward(dy, shape=self.saved)
+
+    def window(self) -> Window | None:
+        """Return the largest region and the distance between them, on the image of the last forward pass."""
+        if self.output_size == (1, 1):
+            return None
+        (h, w), (oh, ow) = self.saved[2:], self.output_size
+        kh, kw = (max(end - start for start, end in adaptive_regions(*axis)) for axis in ((h, oh), (w, ow)))
+        return kh, kw, Fraction(h, oh), Fraction(w, ow)
+
+    def __repr__(self) -> str:
+        return f"AdaptiveAvgPool2d({short(self.output_size)})"

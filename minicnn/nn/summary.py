@@ -1,7 +1,9 @@
 """The table that `model.summary(input_shape)` gives: what each layer makes of an image, and what that costs."""
 
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from fractions import Fraction
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -12,16 +14,23 @@ if TYPE_CHECKING:
     from minicnn.nn.layer import Layer
 
 
+Window: TypeAlias = tuple[int, int, int | Fraction, int | Fraction]
+"""Height and width of what one output sees of a layer's input, and the steps down and across to the next one's."""
+
+
 @dataclass(frozen=True)
 class Field:
-    """What one output sees: `height` x `width` pixels of the input, in steps of `down` and `across` pixels."""
+    """What one output sees: `height` x `width` pixels of the input, in steps of `down` and `across` pixels.
 
-    height: int = 1
-    width: int = 1
-    down: int = 1
-    across: int = 1
+    Behind upsampling, outputs lie a fraction of a pixel apart, and see a whole number of them when rounded up.
+    """
 
-    def through(self, window: tuple[int, int, int, int]) -> "Field":
+    height: int | Fraction = 1
+    width: int | Fraction = 1
+    down: int | Fraction = 1
+    across: int | Fraction = 1
+
+    def through(self, window: Window) -> "Field":
         """Return the field behind a layer that looks at this window of what came before.
 
         r' = r + (k - 1) * jump and jump' = jump * stride: Araujo, Norris and Sim, "Computing receptive fields of
@@ -36,7 +45,7 @@ class Field:
         )
 
     def __str__(self) -> str:
-        return f"{self.height} x {self.width}"
+        return f"{math.ceil(self.height)} x {math.ceil(self.width)}"
 
 
 @dataclass(frozen=True)
@@ -106,7 +115,8 @@ def summarise(model: "Layer", input_shape: tuple[int, ...]) -> Summary:
     """
     parameters = model.parameters()
     like = parameters[0].data if parameters else np.zeros(0, dtype=np.float32)
-    x = array_module(like).zeros((1, *input_shape), dtype=like.dtype)
+    dtype = np.int64 if model.takes_integers() else like.dtype
+    x = array_module(like).zeros((1, *input_shape), dtype=dtype)
     names = {id(layer): name for name, layer in model.named_layers()}
     fields: dict[int, Field | None] = {id(x): Field()}
     alive: list[Array] = [x]  # an array that is freed would hand its id to the next
@@ -123,7 +133,7 @@ def summarise(model: "Layer", input_shape: tuple[int, ...]) -> Summary:
             if y is not x:
                 fields[id(y)] = None if before is None or window is None else before.through(window)
             own = sum(p.data.size for p in layer.parameters())
-            cost = layer.multiply_adds(x.shape, y.shape)
+            cost = len(x) * layer.multiply_adds(x.shape, y.shape)  # more than one where time is folded into the batch
             rows.append(Row(names[id(layer)], repr(layer), y.shape[1:], own, cost, fields[id(y)]))
         field_of_layer[id(layer)] = fields[id(y)]
 

@@ -25,7 +25,9 @@ from minicnn.ops.activation import (
     tanh_backward,
     tanh_forward,
 )
+from minicnn.ops.adaptive_pool import adaptive_avg_pool2d_backward, adaptive_avg_pool2d_forward
 from minicnn.ops.conv import col2im, conv2d_backward, conv2d_forward, im2col
+from minicnn.ops.conv_transpose import conv_transpose2d_backward, conv_transpose2d_forward
 from minicnn.ops.drop_connect import (
     drop_connect_backward,
     drop_connect_forward,
@@ -33,8 +35,10 @@ from minicnn.ops.drop_connect import (
     drop_connect_inference_forward,
 )
 from minicnn.ops.dropout import dropout_backward, dropout_forward
+from minicnn.ops.embedding import embedding_backward, embedding_forward
 from minicnn.ops.fractional_pool import fractional_max_pool2d_backward, fractional_max_pool2d_forward
 from minicnn.ops.fused import (
+    add_relu_forward,
     batch_norm_inference_relu_forward,
     batch_norm_relu_backward,
     batch_norm_relu_forward,
@@ -55,6 +59,10 @@ from minicnn.ops.norm import (
     batch_norm_forward,
     batch_norm_inference_backward,
     batch_norm_inference_forward,
+    group_norm_backward,
+    group_norm_forward,
+    layer_norm_backward,
+    layer_norm_forward,
 )
 from minicnn.ops.pool import (
     avg_pool2d_backward,
@@ -63,14 +71,27 @@ from minicnn.ops.pool import (
     global_avg_pool2d_forward,
     max_pool2d_backward,
     max_pool2d_forward,
+    max_unpool2d_backward,
+    max_unpool2d_forward,
 )
 from minicnn.ops.random import random_bits, random_keys, random_normal, random_permutation, random_uniform
+from minicnn.ops.recurrent import lstm_backward, lstm_forward, rnn_backward, rnn_forward
+from minicnn.ops.roi_pool import roi_max_pool2d_backward, roi_max_pool2d_forward
 from minicnn.ops.update import adam_update, adam_update_all, sgd_update, sgd_update_all
+from minicnn.ops.upsample import (
+    upsample_bilinear_backward,
+    upsample_bilinear_forward,
+    upsample_nearest_backward,
+    upsample_nearest_forward,
+)
 from minicnn.ops.warp import warp
 
 __all__ = [
     "adam_update",
     "adam_update_all",
+    "adaptive_avg_pool2d_backward",
+    "adaptive_avg_pool2d_forward",
+    "add_relu_forward",
     "avg_pool2d_backward",
     "avg_pool2d_forward",
     "batch_norm_backward",
@@ -87,6 +108,8 @@ __all__ = [
     "conv2d_relu_forward",
     "conv2d_relu_max_pool2d_backward",
     "conv2d_relu_max_pool2d_forward",
+    "conv_transpose2d_backward",
+    "conv_transpose2d_forward",
     "drop_connect_backward",
     "drop_connect_forward",
     "drop_connect_inference_backward",
@@ -95,19 +118,29 @@ __all__ = [
     "dropout_forward",
     "elu_backward",
     "elu_forward",
+    "embedding_backward",
+    "embedding_forward",
     "fractional_max_pool2d_backward",
     "fractional_max_pool2d_forward",
     "gelu_backward",
     "gelu_forward",
     "global_avg_pool2d_backward",
     "global_avg_pool2d_forward",
+    "group_norm_backward",
+    "group_norm_forward",
     "im2col",
+    "layer_norm_backward",
+    "layer_norm_forward",
     "leaky_relu_backward",
     "leaky_relu_forward",
     "linear_backward",
     "linear_forward",
+    "lstm_backward",
+    "lstm_forward",
     "max_pool2d_backward",
     "max_pool2d_forward",
+    "max_unpool2d_backward",
+    "max_unpool2d_forward",
     "random_bits",
     "random_keys",
     "random_normal",
@@ -115,6 +148,10 @@ __all__ = [
     "random_uniform",
     "relu_backward",
     "relu_forward",
+    "rnn_backward",
+    "rnn_forward",
+    "roi_max_pool2d_backward",
+    "roi_max_pool2d_forward",
     "selu_backward",
     "selu_forward",
     "sgd_update",
@@ -131,5 +168,9 @@ __all__ = [
     "softplus_forward",
     "tanh_backward",
     "tanh_forward",
+    "upsample_bilinear_backward",
+    "upsample_bilinear_forward",
+    "upsample_nearest_backward",
+    "upsample_nearest_forward",
     "warp",
 ]

@@ -87,6 +87,15 @@ def conv2d_relu_max_pool2d_backward(
     return conv2d_backward(dz, x, w, stride=stride, padding=padding, dilation=dilation, **options)
 
 
+@slot("y", uses=("relu_forward",))
+def add_relu_forward(x: Array, shortcut: Array) -> Array:
+    """y = max(x + shortcut, 0), where a residual block ends.   x, shortcut, y : one shape, whatever it is
+
+    Back goes `relu_backward(dy, y)`, to both alike.   He et al., "Deep residual learning...", 2016, figure 2.
+    """
+    return relu_forward(x + shortcut)
+
+
 @slot("y, mean, inv_std", uses=("batch_norm_forward", "relu_forward"))
 def batch_norm_relu_forward(x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5) -> tuple[Array, Array, Array]:
     """y = max(batch norm of x, 0).   Arguments and results as in `batch_norm_forward`."""

@@ -52,6 +52,44 @@ def max_pool2d_backward(
     return crop(padded, pads)
 
 
+@slot("y", uses=("max_pool2d_backward",))
+def max_unpool2d_forward(
+    x: Array,
+    argmax: Array,
+    *,
+    shape: tuple[int, int, int, int],
+    kernel: PairLike,
+    stride: PairLike | None = None,
+    padding: PaddingLike = 0,
+) -> Array:
+    """Put each number where the maximum of its window stood, among zeros; where windows share a maximum, add.
+
+    x, argmax : (N, C, oh, ow); argmax is that of `max_pool2d_forward` for images of `shape`
+    y : (N, C, H, W) = shape
+
+    That is what max pooling does with gradients. Windows that overlap may have one maximum in common, and their numbers
+    are added there; without that, pooling y again gives x back if x is not negative. Badrinarayanan, Kendall and
+    Cipolla, "SegNet", TPAMI 2017, section 3; Zeiler and Fergus, 2014, section 2.1, for the name.
+    """
+    return max_pool2d_backward(x, argmax, shape=shape, kernel=kernel, stride=stride, padding=padding)
+
+
+@slot("dx")
+def max_unpool2d_backward(
+    dy: Array, argmax: Array, *, kernel: PairLike, stride: PairLike | None = None, padding: PaddingLike = 0
+) -> Array:
+    """dx[n, c, i, j] = what dy is where the maximum of window (i, j) stood.
+
+    dy : (N, C, H, W)   argmax, dx : (N, C, oh, ow)
+    """
+    xp = array_module(dy)
+    kernel, stride, pads, out = pool_windows(dy.shape, kernel, stride, padding)
+    dx = xp.zeros(argmax.shape, dtype=dy.dtype)
+    for k, tap in enumerate(taps(pad(dy, pads), kernel=kernel, stride=stride, out=out)):
+        dx = xp.where(argmax == k, tap, dx)
+    return dx
+
+
 @slot("y")
 def avg_pool2d_forward(
     x: Array, *, kernel: PairLike, stride: PairLike | None = None, padding: PaddingLike = 0

@@ -20,7 +20,7 @@ from minicnn.data.augment.base import check_result, checked_augment
 from minicnn.data.dataset import checked_inputs
 from minicnn.errors import ArgumentError, DataError, expect_kind, whole_number
 from minicnn.nn import Layer, evaluating
-from minicnn.train.predicting import backend_of_model, dtype_of_model, softmax
+from minicnn.train.predicting import backend_of_model, dtype_of_inputs, softmax
 
 Augment = Callable[..., tuple[Any, Any]]
 """augment(x, y, key=Key) -> (x, y)"""
@@ -139,7 +139,7 @@ def predict_averaged(
         )
     if augment is not None:
         checked_augment(augment)
-    x = checked_inputs(to_host(x), dtype_of_model(model))
+    x = checked_inputs(to_host(x), dtype_of_inputs(model))
     with _drawing(model, seed):
         draws = [_one_draw(model, x, augment, seed, number, batch_size) for number in range(samples)]
     return Averaged(np.stack([_probabilities(draw) if softmax else draw for draw in draws]), softmax)

@@ -16,7 +16,7 @@ from minicnn.nn import Layer, Loss
 from minicnn.nn.parameter import Parameters
 from minicnn.optim import Adam, Optimizer
 from minicnn.train import Trainer
-from minicnn.train.predicting import backend_of_model, dtype_of_model
+from minicnn.train.predicting import backend_of_model, dtype_of_inputs
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -141,7 +141,7 @@ def learning_rate_range_test(
 
 def _batches(model: Layer, dataset: Any, batch_size: int) -> Iterator[tuple[Array, Array]]:
     """Yield batches in random order, epoch after epoch without end."""
-    dataset = as_dataset(dataset, dtype=dtype_of_model(model))
+    dataset = as_dataset(dataset, dtype=dtype_of_inputs(model))
     loader = DataLoader(dataset, batch_size, shuffle=True, rng=CounterRng(), ahead=0, backend=backend_of_model(model))
     while True:
         yield from loader

@@ -8,7 +8,7 @@ from minicnn.data.dataset import as_dataset
 from minicnn.errors import ArgumentError, DataError, expect_kind, listed
 from minicnn.nn import Layer
 from minicnn.optim import Optimizer
-from minicnn.train.predicting import Metric, dtype_of_model
+from minicnn.train.predicting import Metric, dtype_of_inputs
 
 
 def check_optimizer(model: Layer, optimizer: Optimizer) -> None:
@@ -37,4 +37,4 @@ def unsealed(model: Layer, dataset: Any) -> Any:
     """Return what a model may be trained or validated on, as a data set. Raises `DataError` for a sealed test set."""
     if isinstance(dataset, SealedDataset):
         raise DataError("a sealed test set is for evaluate(), not for training or validation; use the other splits")
-    return None if dataset is None else as_dataset(dataset, dtype=dtype_of_model(model))
+    return None if dataset is None else as_dataset(dataset, dtype=dtype_of_inputs(model))

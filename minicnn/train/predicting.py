@@ -32,7 +32,7 @@ def backend_of_model(model: Layer) -> str:
 
 
 def dtype_of_model(model: Layer) -> Any:
-    """Return what a model computes in; pairs of arrays are converted to it."""
+    """Return what a model computes in."""
     first = _first_parameter(model)
     return np.float32 if first is None else first.data.dtype
 
@@ -42,6 +42,11 @@ def _first_parameter(model: Layer) -> Parameter | None:
     return next((parameter for _, parameter in model._named(Parameter)), None)
 
 
+def dtype_of_inputs(model: Layer) -> Any:
+    """Return what inputs are converted to: what the model computes in, or int64 if it begins with an `Embedding`."""
+    return np.int64 if model.takes_integers() else dtype_of_model(model)
+
+
 def outputs(model: Layer, x: Any, batch_size: int) -> np.ndarray:
     """Return the model's output for inputs x (N, ...), on the host: (N, K) for K classes.
 
@@ -49,7 +54,7 @@ def outputs(model: Layer, x: Any, batch_size: int) -> np.ndarray:
     """
     if isinstance(x, ArrayDataset | SealedDataset):
         raise DataError("predict takes inputs, not a data set: predict(dataset.x)")
-    x = checked_inputs(to_host(x), dtype_of_model(model))
+    x = checked_inputs(to_host(x), dtype_of_inputs(model))
     batch_size, backend = whole_number("batch_size", batch_size), backend_of_model(model)
     with evaluating(model):
         pieces = (x[i : i + batch_size] for i in range(0, len(x), batch_size))
@@ -115,7 +120,7 @@ def mean_measures(
 ) -> dict[str, float]:
     """Return the means of loss and metrics over a data set."""
     means = RunningMeans()
-    dataset, backend = as_dataset(dataset, dtype=dtype_of_model(model)), backend_of_model(model)
+    dataset, backend = as_dataset(dataset, dtype=dtype_of_inputs(model)), backend_of_model(model)
     with evaluating(model), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         for x, y in DataLoader(dataset, batch_size, rng=CounterRng(), ahead=0, backend=backend):
             prediction = model(x)

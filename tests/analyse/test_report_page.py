@@ -2,18 +2,16 @@
 
 import json
 import re
-import shutil
 
 import numpy as np
 import pytest
+from browser import chromium
 
 import minicnn as mc
 from minicnn import metrics, nn
 from minicnn.analyse import write_report
 from minicnn.data import SealedDataset
 from minicnn.errors import ArgumentError, DataError, OutputError
-
-CHROMIUM, DRIVER = shutil.which("chromium") or shutil.which("google-chrome"), shutil.which("chromedriver")
 
 
 @pytest.fixture(scope="module")
@@ -56,18 +54,9 @@ def long_names(digits, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser(path):
-    if CHROMIUM is None or DRIVER is None:
-        pytest.skip("chromium and chromedriver are not installed (Debian: chromium-driver)")
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1100,900"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    driver.get(path.as_uri())
-    yield driver
-    driver.quit()
+    with chromium(1100, 900, loggingPrefs={"browser": "ALL", "performance": "ALL"}) as driver:
+        driver.get(path.as_uri())
+        yield driver
 
 
 def text(browser, name):

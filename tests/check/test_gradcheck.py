@@ -259,6 +259,58 @@ def test_a_gradient_of_zero_is_right_when_it_is():
 # What it checks at, and what it leaves behind
 
 
+class Weighted(nn.Layer):
+    """y = w * scale * x, for a scale that comes beside x, as a pair with a word."""
+
+    def __init__(self):
+        self.w = nn.Parameter(np.ones(1, dtype=np.float32))
+
+    def forward(self, x, pair):
+        scale, word = pair
+        assert word == "twice"
+        self.saved = x, scale
+        return self.w.data * scale * x
+
+    def backward(self, dy):
+        x, scale = self.saved
+        self.w.add_grad((dy * scale * x).sum().reshape(1))
+        return self.w.data * scale * dy
+
+
+def test_what_a_layer_takes_beside_x_is_handed_to_it_in_x_s_type_and_left_alone():
+    scale = normal(1, 3, 4, dtype=np.float32)
+    before = scale.copy()
+    report = mc.gradcheck(Weighted(), normal(0, 3, 4), context=((scale, "twice"),))
+    assert report.ok, report
+    assert [check.name for check in report.tensors] == ["x", "w"]
+    np.testing.assert_array_equal(scale, before)
+    with pytest.raises(ArgumentError, match="a loss or a function has none"):
+        mc.gradcheck(nn.MSELoss(), normal(0, 3), target=normal(1, 3), context=(scale,))
+
+
+def test_a_wrong_layer_inside_one_that_takes_more_is_named():
+    class WrongHalf(nn.Linear):
+        def backward(self, dy):
+            return super().backward(dy) / 2
+
+    class Chosen(nn.Layer):
+        def __init__(self):
+            self.inside = WrongHalf(4, 2)
+
+        def forward(self, x, rows):
+            self.saved = x.shape, rows
+            return self.inside(x[rows])
+
+        def backward(self, dy):
+            shape, rows = self.saved
+            dx = np.zeros(shape, dtype=dy.dtype)
+            dx[rows] = self.inside.backward(dy)
+            return dx
+
+    report = mc.gradcheck(Chosen(), normal(0, 5, 4), context=(np.array([3, 0, 2]),))
+    assert {finding.where for finding in report.findings} == {"inside.x"}
+
+
 def test_large_tensors_are_checked_at_random_entries_that_repeat():
     layer = nn.Linear(100, 20)
     x = rng.normal(size=(4, 100))

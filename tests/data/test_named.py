@@ -2,12 +2,16 @@
 
 import gzip
 import os
+import re
 import struct
 
 import numpy as np
 import pytest
 
 from minicnn import data
+from minicnn.data import named
+from minicnn.data.medmnist import CLASSES
+from minicnn.data.sources import CIFAR10, FASHION_MNIST, MEDMNIST, MNIST
 from minicnn.errors import DataError
 
 
@@ -97,6 +101,14 @@ def t10k(tmp_path):
     return tmp_path
 
 
+@pytest.fixture
+def no_folder(tmp_path, monkeypatch):
+    """Nobody says where data lies, and nothing was downloaded: the user's cache, returned, is empty."""
+    monkeypatch.delenv("MINICNN_DATA", raising=False)
+    monkeypatch.setattr(named, "cache_folder", lambda: tmp_path / "cache")
+    return tmp_path / "cache"
+
+
 class TestMnist:
     def test_the_t10k_files_alone_are_split_80_10_10(self, t10k):
         splits = data.load("mnist", root=t10k)
@@ -141,13 +153,12 @@ class TestMnist:
         monkeypatch.setenv("MINICNN_DATA", str(tmp_path / "elsewhere"))
         assert len(data.load("mnist", root=t10k).train) == 160
 
-    def test_without_a_root_it_says_how_to_give_one(self, monkeypatch):
-        monkeypatch.delenv("MINICNN_DATA", raising=False)
+    def test_without_a_root_it_says_how_to_give_one(self, no_folder):
         with pytest.raises(DataError, match=r"root=.*--data-root.*MINICNN_DATA"):
             data.load("mnist")
 
     def test_a_root_without_the_files_says_which_and_where(self, tmp_path):
-        with pytest.raises(DataError, match=rf"t10k-images-idx3-ubyte.*neither in .*{tmp_path.name} nor in .*mnist"):
+        with pytest.raises(DataError, match=rf"neither in .*{tmp_path.name} nor in .*mnist.*t10k-images-idx3-ubyte"):
             data.load("mnist", root=tmp_path)
 
     def test_missing_labels_are_named(self, t10k):
@@ -176,7 +187,7 @@ class TestMnist:
         labels = labels_of(200).astype(np.int8)
         labels[7] = label
         write(t10k, f"t10k-{LABELS}", labels, code=code)
-        with pytest.raises(DataError, match=f"label {label}; digits have labels from 0 to 9"):
+        with pytest.raises(DataError, match=f"label {label}; its ten classes have labels from 0 to 9"):
             data.load("mnist", root=t10k)
 
     def test_no_images_at_all_are_refused(self, tmp_path):
@@ -194,3 +205,58 @@ class TestMnist:
         counts = np.bincount(np.concatenate([part.y for part in whole]))
         assert counts.tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
         assert len({key for part in whole for key in keys(part)}) == 10000
+
+
+class TestFashionMnist:
+    @pytest.fixture
+    def root(self, tmp_path):
+        """A folder with clothes in a folder of their own, and digits in files of the same names beside it."""
+        for folder, seed in ((tmp_path / "fashion_mnist", 3), (tmp_path, 4)):
+            write(folder, f"t10k-{IMAGES}", images_of(200, seed=seed))
+            write(folder, f"t10k-{LABELS}", labels_of(200))
+        return tmp_path
+
+    def test_it_is_read_as_mnist_is_with_the_names_of_clothes(self, root):
+        splits = data.load("fashion_mnist", root=root)
+        assert (splits.name, splits.classes[0], splits.classes[9]) == ("fashion_mnist", "T-shirt/top", "ankle boot")
+        got = {image for part in parts(splits) for image in keys(part)}
+        assert got == {(image.astype(np.float32) / 255).tobytes() for image in images_of(200, seed=3)}
+
+    def test_digits_of_a_common_folder_are_not_taken_for_clothes(self, root, monkeypatch):
+        monkeypatch.setenv("MINICNN_DATA", str(root))
+        for path in (root / "fashion_mnist").iterdir():
+            path.unlink()
+        assert len(data.load("mnist").train) == 160
+        with pytest.raises(DataError, match=r"fashion_mnist is not in .*fashion_mnist\. Load it with download=True"):
+            data.load("fashion_mnist")
+
+    def test_a_folder_that_is_named_as_its_own_may_be_called_anything(self, root):
+        assert len(data.load("fashion_mnist", root=root / "fashion_mnist").train) == 160
+
+
+def test_what_was_downloaded_to_the_cache_is_found_without_a_root(no_folder):
+    write(no_folder / "mnist", f"t10k-{IMAGES}", images_of(200))
+    write(no_folder / "mnist", f"t10k-{LABELS}", labels_of(200))
+    assert len(data.load("mnist").train) == 160
+
+
+def test_a_missing_file_is_told_with_its_name_its_place_its_address_and_its_hash(tmp_path):
+    with pytest.raises(
+        DataError,
+        match=rf"put into .*{tmp_path.name}/bloodmnist: bloodmnist\.npz from https://zenodo\.org/.*/bloodmnist\.npz "
+        r"\(md5 7053d0359d879ad8a5505303e11de1dc\)",
+    ):
+        data.load("bloodmnist", root=tmp_path)
+
+
+def test_every_2d_set_of_medmnist_has_a_name_with_classes_and_addresses():
+    assert set(CLASSES) == set(MEDMNIST) < set(data.DATASETS)
+    for name, file in MEDMNIST.items():
+        assert file.name == f"{name}.npz"
+        assert all(re.fullmatch(rf"https://zenodo\.org/records/\d+/files/{name}\.npz", url) for url in file.urls)
+
+
+def test_every_hash_is_an_md5_and_belongs_to_one_file():
+    hashes = [file.md5 for file in (*MNIST, *FASHION_MNIST, *CIFAR10, *MEDMNIST.values())]
+    assert all(re.fullmatch("[0-9a-f]{32}", md5) for md5 in hashes)
+    assert len(set(hashes)) == len(hashes) == 4 + 4 + 1 + 12

@@ -25,21 +25,49 @@ def device():
         yield
 
 
-IMAGE, ROWS = (3, 4, 7, 6), (5, 6)
+class InRegions(nn.Layer):
+    """Pooling of regions that are always the same ones, already on the device."""
+
+    def __init__(self):
+        self.pool = nn.RoIMaxPool2d((3, 2), spatial_scale=0.5)
+        self.rois = nn.Buffer(to_backend(np.array([[0, 1, 2, 9, 11], [2, 0, 0, 3, 3], [2, -4, 5, 30, 9]], np.float32)))
+
+    def forward(self, x):
+        return self.pool(x, self.rois.data)
+
+    def backward(self, dy):
+        return self.pool.backward(dy)
+
+
+IMAGE, ROWS, SEQUENCES, WORDS = (3, 4, 7, 6), (5, 6), (3, 5, 6), (3, 5)
 LAYERS = {
     IMAGE: [
         lambda: nn.Conv2d(4, 6, 3, padding=1),
         lambda: nn.Conv2d(4, 6, (3, 2), stride=2, dilation=(1, 2), bias=False),
         lambda: nn.Conv2d(4, 8, 3, groups=2, padding="same"),
+        lambda: nn.ConvTranspose2d(4, 6, 2, stride=2),
+        lambda: nn.ConvTranspose2d(4, 6, 3, (2, 1), 1, (1, 0), groups=2, bias=False),
+        lambda: nn.Upsample(scale_factor=2),
+        lambda: nn.Upsample(size=(5, 13), mode="bilinear"),
+        lambda: nn.AdaptiveAvgPool2d((3, 4)),
+        lambda: nn.PoolUnpool(nn.Conv2d(4, 4, 3, padding=1)),
+        lambda: nn.PoolUnpool(nn.ReLU(), 3, 2),
+        InRegions,
         lambda: nn.MaxPool2d(2),
         lambda: nn.MaxPool2d(3, 2, 1),
         lambda: nn.AvgPool2d(3, 2, 1),
         nn.GlobalAvgPool2d,
         lambda: nn.BatchNorm2d(4),
+        lambda: nn.LayerNorm((7, 6)),
+        lambda: nn.GroupNorm(2, 4),
+        lambda: nn.GroupNorm(2, 4, affine=False),
+        lambda: nn.SeparableConv2d(4, 6, 3, padding=1),
+        lambda: nn.SqueezeExcitation(4, 2),
         lambda: nn.Dropout(0.4),
         lambda: nn.FractionalMaxPool2d(2, output_ratio=0.7),
         lambda: nn.FractionalMaxPool2d(2, output_size=(4, 5), overlapping=False, pseudorandom=False),
         lambda: nn.StochasticDepth(nn.Conv2d(4, 4, 3, padding=1), survival=0.9),
+        lambda: nn.ZeroPadShortcut(4, 7, stride=2),
         nn.Flatten,
         nn.Identity,
         lambda: nn.Sequential(nn.Conv2d(4, 3, 3), nn.ReLU(), nn.MaxPool2d(2)),
@@ -57,12 +85,24 @@ LAYERS = {
             for activation in (nn.ReLU, nn.Tanh)
         ),
     ],
+    SEQUENCES: [
+        lambda: nn.LSTM(6, 4),
+        lambda: nn.LSTM(6, 4, return_sequences=True, bias=False),
+        lambda: nn.SimpleRNN(6, 4),
+        lambda: nn.SimpleRNN(6, 4, return_sequences=True),
+        lambda: nn.LayerNorm(6),
+        lambda: nn.TimeDistributed(nn.Linear(6, 4)),
+    ],
+    WORDS: [
+        lambda: nn.Embedding(9, 4, padding_idx=2),
+        lambda: nn.Sequential(nn.Embedding(9, 4), nn.LSTM(4, 3), nn.Linear(3, 2)),
+    ],
 }
 CASES = [pytest.param(make, shape, id=repr(make())) for shape, makers in LAYERS.items() for make in makers]
 
 
 def test_no_layer_is_missing_here():
-    ours = {type(make()) for makers in LAYERS.values() for make in makers}
+    ours = {type(layer) for makers in LAYERS.values() for make in makers for _, layer in make().named_layers()}
     theirs = {value for value in vars(nn).values() if inspect.isclass(value) and issubclass(value, nn.Layer)}
     assert theirs - {nn.Layer} <= ours
 
@@ -71,7 +111,7 @@ def passes(make, x, dy, backend, *, training):
     """The output, the gradients of input and parameters, and the buffers after both passes, on the host."""
     mc.seed(3)
     with use_backend("numpy"):
-        layer = make().astype(x.dtype)
+        layer = make().astype(dy.dtype)
     layer.to(backend)
     layer.train() if training else layer.eval()
     x, dy = to_backend(x, backend), to_backend(dy, backend)
@@ -90,8 +130,10 @@ def test_a_layer_is_the_same_as_on_numpy_and_waits_for_nothing(make, shape, dtyp
     x = normal(1, *shape, dtype=dtype)
     with use_backend("numpy"):
         mc.seed(3)
-        y_shape = make().astype(dtype)(x).shape
-        dy = normal(2, *y_shape, dtype=dtype)
+        layer = make().astype(dtype)
+        if layer.takes_integers():
+            x = (3 * np.abs(x)).astype(np.int64) % 9
+        dy = normal(2, *layer(x).shape, dtype=dtype)
         want = passes(make, x, dy, "numpy", training=training)
     with device():
         got = passes(make, x, dy, "cupy", training=training)
@@ -99,6 +141,23 @@ def test_a_layer_is_the_same_as_on_numpy_and_waits_for_nothing(make, shape, dtyp
         scale = max(1.0, float(np.abs(value).max()))
         np.testing.assert_allclose(got[name], value, rtol=0, atol=200 * np.finfo(dtype).eps * scale, err_msg=name)
         assert got[name].dtype == value.dtype
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.SimpleRNN])
+@pytest.mark.parametrize("return_sequences", [True, False])
+def test_lengths_are_given_from_the_host_and_go_where_the_sequences_are(kind, return_sequences):
+    def both_passes(backend):
+        layer = kind(6, 4, return_sequences=return_sequences, rng=CounterRng(1)).to(backend)
+        y = layer(to_backend(normal(1, *SEQUENCES, dtype=np.float32), backend), [2, 5, 1])
+        dx = layer.backward(to_backend(normal(2, *y.shape, dtype=np.float32), backend))
+        return [to_host(array) for array in (y, dx, *layer.dstate, *(p.grad for p in layer.parameters()))]
+
+    with use_backend("numpy"):
+        want = both_passes("numpy")
+    with device():
+        got = both_passes("cupy")
+    for one, other in zip(got, want, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-5)
 
 
 def vgg():

@@ -59,6 +59,28 @@ def test_activations(dtype, name, shape, seed, order, dy_order):
     agree(slots()[f"{name}_backward"], (dy, z), options, dtype, terms=np.abs(dy) * size)
 
 
+@pytest.mark.usefixtures("threads")
+@both_dtypes
+@given(SHAPES, seeds, memory_orders, memory_orders)
+def test_a_sum_and_its_relu(dtype, shape, seed, order, other_order):
+    x, shortcut = (normal(seed + number, *shape, dtype=dtype) for number in (0, 1))
+    few = x.reshape(-1)[: len(EXTREME)]
+    few[:] = EXTREME[: few.size]
+    agree(
+        ops.add_relu_forward,
+        (order(x), other_order(shortcut)),
+        {},
+        dtype,
+        terms=1 + np.nan_to_num(np.abs(x)) + np.abs(shortcut),
+    )
+
+
+def test_a_sum_of_arrays_of_two_shapes_is_broadcast_as_by_its_body():
+    x, shortcut = normal(0, 2, 3, 4, 4), normal(1, 3, 1, 1)
+    with use_backend("numba"):
+        np.testing.assert_array_equal(ops.add_relu_forward(x, shortcut), np.maximum(x + shortcut, 0))
+
+
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_activations_have_the_defaults_of_their_bodies(name):
     x, dy = 3 * normal(0, 5, 9), normal(1, 5, 9)

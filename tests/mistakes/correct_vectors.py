@@ -82,6 +82,13 @@ def clips_from_below(x):
     return np.clip(x, 0, None)
 
 
+@correct("add_relu_forward")
+def the_sum_where_it_is_positive(x, shortcut):
+    """Asks for the sign."""
+    total = x + shortcut
+    return np.where(total > 0, total, total.dtype.type(0))
+
+
 @correct("relu_backward")
 def clears_a_copy_of_dy(dy, y):
     """Writes zeros into a copy, which is nobody else's."""

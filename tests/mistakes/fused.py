@@ -40,6 +40,19 @@ def goes_back_through_pooling_and_past_the_relu(
     return conv_gradients(dz[:, :, ph : ph + oh, pw : pw + ow], x, w, stride, padding)
 
 
+@mistake("add_relu_forward", "forward-differs", where="y")
+def rectifies_before_it_adds(x, shortcut):
+    """Rectifies the body's output alone, as if the ReLU stood within the block."""
+    return np.maximum(x, 0) + shortcut
+
+
+@mistake("add_relu_forward", "mutates-input", where="x")
+def adds_in_place(x, shortcut):
+    """Adds to the body's output where it lies."""
+    x += shortcut
+    return np.maximum(x, 0)
+
+
 @mistake("batch_norm_relu_backward", "mask", where="dx")
 def asks_x_where_relu_was_open(dy, x, gamma, beta, mean, inv_std):
     """Takes the input of the normalisation for its output: x > 0."""

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 import minicnn as mc
 from minicnn import nn, ops
-from minicnn.nn.fusion import BatchNormReLU, ConvReLU, ConvReLUMaxPool
+from minicnn.nn.containers import ResidualReLU
+from minicnn.nn.fusion import STEPS, BatchNormReLU, ConvReLU, ConvReLUMaxPool
 
 pytest.importorskip("numba", reason="Numba is not installed")
 EPS = np.finfo(np.float32).eps
@@ -305,3 +306,118 @@ def test_another_backend_between_forward_and_backward_changes_rounding_alone():
     _, want_dx, _, _ = one_by_one(model, x, dy)
     with mc.use_backend("numpy"):
         close(model.backward(dy), want_dx)
+
+
+# Residual blocks
+
+
+def block(channels=3, shortcut=None):
+    body = nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1), nn.BatchNorm2d(channels), nn.ReLU())
+    return nn.Residual(body, shortcut)
+
+
+def residual_network():
+    """Blocks with both kinds of shortcut, one with nothing behind it."""
+    return nn.Sequential(
+        block(), nn.ReLU(),
+        block(shortcut=nn.Conv2d(3, 3, 1)), nn.ReLU(),
+        block(),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_sum_and_its_relu_are_one_step(training, dtype):
+    model, rng = residual_network().astype(dtype).train(training), np.random.default_rng(0)
+    x, dy = rng.normal(size=(2, 2, 3, 7, 5)).astype(dtype)
+    want_y, want_dx, want_gradients, want_state = one_by_one(model, x, dy)
+    y = model(x)
+    assert kinds(model) == [ResidualReLU, ResidualReLU]
+    assert y.dtype == dtype
+    close(y, want_y)
+    close(model.backward(dy), want_dx)
+    for name, parameter in model.named_parameters().items():
+        close(parameter.grad, want_gradients[name])
+    for name, value in model.state_dict().items():
+        close(value, want_state[name])
+
+
+def test_after_a_sum_with_relu_each_layer_can_go_back_alone():
+    model, rng = residual_network(), np.random.default_rng(0)
+    x, dy = rng.normal(size=(2, 2, 3, 7, 5)).astype(np.float32)
+    _, want_dx, want_gradients, _ = one_by_one(model, x, dy)
+    model(x)
+    for layer in reversed(list(model)):
+        dy = layer.backward(dy)
+    close(dy, want_dx)
+    for name, parameter in model.named_parameters().items():
+        close(parameter.grad, want_gradients[name])
+
+
+def test_a_block_that_was_run_by_hand_since_is_the_one_that_goes_back():
+    model, rng = residual_network(), np.random.default_rng(0)
+    first, second, dy = rng.normal(size=(3, 2, 3, 7, 5)).astype(np.float32)
+    _, want_dx, _, _ = one_by_one(model, second, dy)
+    model(first)
+    x = second
+    for layer in model:
+        x = layer(x)
+    close(model.backward(dy), want_dx)
+
+
+def test_hooks_on_a_block_or_its_relu_see_what_they_would_have_seen_and_those_inside_do_not_matter():
+    model, x = residual_network(), np.random.default_rng(0).normal(size=(2, 3, 7, 5)).astype(np.float32)
+    want = copy.deepcopy(model[0])(x)
+    seen = []
+    removers = [layer.add_hook(lambda layer, x, y: seen.append(y)) for layer in (model[0], model[3])]
+    model(x)
+    assert kinds(model) == []
+    close(seen[0], want)
+    assert seen[0].min() < 0 <= seen[1].min()
+    for remove in removers:
+        remove()
+    model[0].body[0].add_hook(lambda layer, x, y: seen.append(y))
+    model(x)
+    assert kinds(model) == [ResidualReLU, ResidualReLU]
+    assert len(seen) == 3
+
+
+@pytest.mark.parametrize("name", ["relu_forward", "relu_backward"])
+def test_a_plugged_relu_is_called_behind_a_block_too(name):
+    model, x, called = residual_network(), np.ones((2, 3, 7, 5), dtype=np.float32), []
+    body = getattr(ops, name).body
+    y = model(x)
+    with mc.plug(**{name: lambda *args: called.append(name) or body(*args)}):
+        if name == "relu_forward":
+            model(x)
+        else:
+            model.backward(np.ones_like(y))
+    assert len(called) == 2 + 3, "two behind blocks, three within"
+
+
+def test_a_subclass_of_a_block_runs_as_it_was_written():
+    model = nn.Sequential(nn.StochasticDepth(nn.Conv2d(3, 3, 1), survival=0.0), nn.ReLU())
+    x = np.random.default_rng(0).normal(size=(1, 3, 2, 2)).astype(np.float32)
+    np.testing.assert_array_equal(model(x), np.maximum(x, 0))
+    assert kinds(model) == []
+
+
+def test_an_error_within_a_block_is_said_once_and_with_its_place():
+    model = nn.Sequential(nn.Residual(nn.Conv2d(3, 4, 3, padding=1)), nn.ReLU())
+    with pytest.raises(mc.errors.ShapeError, match="they must agree to be added") as caught:
+        model(np.ones((1, 3, 4, 4), dtype=np.float32))
+    assert caught.value.__notes__ == ["(in layer '0' of Sequential)"]
+    assert caught.value.__context__ is None
+
+
+def test_a_residual_model_can_be_pickled_between_forward_and_backward():
+    model, x = residual_network(), np.random.default_rng(0).normal(size=(2, 3, 7, 5)).astype(np.float32)
+    dy = np.ones_like(model(x))
+    other = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(other.backward(dy), model.backward(dy))
+
+
+def test_longer_steps_come_first():
+    lengths = [len(step.kinds) for step in STEPS]
+    assert lengths == sorted(lengths, reverse=True)
+    assert {ConvReLUMaxPool, ConvReLU, BatchNormReLU, ResidualReLU} <= set(STEPS)

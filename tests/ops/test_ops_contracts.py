@@ -15,6 +15,8 @@ GEOMETRY = {"kernel": (2, 3), "stride": (2, 1), "padding": (1, 1)}
 CONV = {"stride": (2, 1), "padding": (1, 2), "dilation": (1, 2), "groups": 2}
 IMAGE = (2, 4, 5, 6)
 LABELS = np.array([[[0, 3], [1, 2]], [[3, 3], [0, 1]]])
+LENGTHS = np.array([5, 1, 3])
+WORDS = np.array([[1, 4, 1, 0], [2, 1, 4, 4]])
 KEY = Key(1, 2, 3)
 FUSED_CONV = {"stride": (2, 1), "padding": (1, 2), "dilation": (1, 2)}
 POOL = {"pool_kernel": 2, "pool_stride": (1, 2), "pool_padding": (1, 0)}
@@ -62,6 +64,22 @@ def _winners():
     return [row, column]
 
 
+TRANSPOSED = {"stride": (2, 3), "padding": (1, 0), "output_padding": (1, 2), "dilation": (1, 2), "groups": 2}
+
+
+def _rois(r):
+    """Regions inside, across an edge and outside."""
+    return np.array([[1, 0, 1, 4, 3], [0, 3.5, 2, 9, 9], [1, 7, 1, 8, 3]], dtype=r.dtype)
+
+
+def _roi_maxima():
+    """Maxima of three regions: some pixel, the same one in the first column of bins, none in the last region."""
+    where = np.arange(72, dtype=np.int32).reshape(3, 4, 2, 3) % 30
+    where[:, :, :, 0] = 7
+    where[2] = -1
+    return where
+
+
 EXAMPLES = {
     "im2col": lambda r: ([r(*IMAGE)], {**GEOMETRY, "dilation": (2, 1)}),
     "col2im": lambda r: ([r(2, 24, 18)], {"shape": IMAGE, **GEOMETRY}),
@@ -92,7 +110,30 @@ EXAMPLES = {
     "batch_norm_backward": lambda r: ([r(*IMAGE), r(*IMAGE), r(4), r(4), r(4, positive=True)], {}),
     "batch_norm_inference_forward": lambda r: ([*batch_norm_arrays(r), r(4), r(4, positive=True)], {}),
     "batch_norm_inference_backward": lambda r: ([r(*IMAGE), r(*IMAGE), r(4), r(4), r(4, positive=True)], {}),
+    "layer_norm_forward": lambda r: ([r(*IMAGE), r(5, 6), r(5, 6)], {"eps": 1e-3}),
+    "layer_norm_backward": lambda r: ([r(*IMAGE), r(*IMAGE), r(5, 6), r(2, 4), r(2, 4, positive=True)], {}),
+    "group_norm_forward": lambda r: (batch_norm_arrays(r), {"groups": 2, "eps": 1e-3}),
+    "group_norm_backward": lambda r: (
+        [r(*IMAGE), r(*IMAGE), r(4), r(2, 2), r(2, 2, positive=True)],
+        {"groups": 2},
+    ),
+    "rnn_forward": lambda r: ([r(3, 5, 2), r(4, 2), r(4, 4), r(4), r(3, 4)], {"lengths": LENGTHS}),
+    "rnn_backward": lambda r: (
+        [r(3, 5, 4), r(3, 5, 2), r(4, 2), 0.3 * r(4, 4), r(3, 4), 0.3 * r(3, 5, 4)],
+        {"lengths": LENGTHS},
+    ),
+    "lstm_forward": lambda r: ([r(3, 5, 2), r(16, 2), r(16, 4), r(16), r(3, 4), r(3, 4)], {"lengths": LENGTHS}),
+    "lstm_backward": lambda r: (
+        [
+            *(r(3, 5, 4), r(3, 5, 2), r(16, 2), 0.3 * r(16, 4), r(3, 4), r(3, 4)),
+            *(r(3, 5, 4), r(3, 5, 4), 0.3 * r(3, 5, 16, positive=True)),
+        ],
+        {"lengths": LENGTHS},
+    ),
+    "embedding_forward": lambda r: ([WORDS, r(5, 3)], {}),
+    "embedding_backward": lambda r: ([r(2, 4, 3), WORDS, r(5, 3)], {}),
     "relu_forward": elementwise,
+    "add_relu_forward": elementwise_backward,
     "relu_backward": elementwise_backward,
     "leaky_relu_forward": lambda r: elementwise(r, slope=0.3),
     "leaky_relu_backward": lambda r: elementwise_backward(r, slope=0.3),
@@ -124,6 +165,24 @@ EXAMPLES = {
         [r(2, 4, 3, 4), *_winners()],
         {"shape": IMAGE, "rows": ROWS, "columns": COLUMNS},
     ),
+    "conv_transpose2d_forward": lambda r: ([r(2, 4, 3, 4), r(4, 3, 3, 2), r(6)], TRANSPOSED),
+    "conv_transpose2d_backward": lambda r: ([r(2, 6, 6, 14), r(2, 4, 3, 4), r(4, 3, 3, 2)], TRANSPOSED),
+    "upsample_nearest_forward": lambda r: ([r(*IMAGE)], {"size": (7, 12)}),
+    "upsample_nearest_backward": lambda r: ([r(2, 4, 7, 12)], {"shape": IMAGE}),
+    "upsample_bilinear_forward": lambda r: ([r(*IMAGE)], {"size": (7, 12)}),
+    "upsample_bilinear_backward": lambda r: ([r(2, 4, 7, 12)], {"shape": IMAGE}),
+    "adaptive_avg_pool2d_forward": lambda r: ([r(*IMAGE)], {"output_size": (3, 4)}),
+    "adaptive_avg_pool2d_backward": lambda r: ([r(2, 4, 3, 4)], {"shape": IMAGE}),
+    "max_unpool2d_forward": lambda r: (
+        [r(2, 4, 3, 6), (np.arange(144).reshape(2, 4, 3, 6) % 5).astype(np.uint8)],
+        {"shape": IMAGE, **GEOMETRY},
+    ),
+    "max_unpool2d_backward": lambda r: (
+        [r(*IMAGE), (np.arange(144).reshape(2, 4, 3, 6) % 5).astype(np.uint8)],
+        GEOMETRY,
+    ),
+    "roi_max_pool2d_forward": lambda r: ([r(*IMAGE), _rois(r)], {"output_size": (2, 3), "spatial_scale": 1.0}),
+    "roi_max_pool2d_backward": lambda r: ([r(3, 4, 2, 3), _roi_maxima(), _rois(r)], {"shape": IMAGE}),
     "softmax_cross_entropy_forward": lambda r: (
         [r(2, 4, 2, 2), LABELS],
         {"label_smoothing": 0.1, "class_weights": r(4, positive=True)},

@@ -45,7 +45,7 @@ def gradients(parameters):
         (optim.L2(0.3, **ALL), lambda w: 0.3 / 2 * (w**2).sum()),
         (optim.L1(0.3, **ALL), lambda w: 0.3 * w.abs().sum()),
     ],
-    ids=repr,
+    ids=["L2", "L1"],
 )
 @given(seed=seeds)
 def test_penalty_and_gradient_are_pytorchs_of_the_same_formula(regulariser, formula, seed):

@@ -163,9 +163,10 @@ class TestReplaceHead:
         assert model.last is head
         assert model(np.ones((2, 4), dtype=np.float32)).shape == (2, 9)
 
-    @pytest.mark.parametrize("name", list(models.MODELS))
-    def test_in_every_known_network(self, name):
-        model = models.create(name, (1, 32, 32), 10)
+    @pytest.mark.parametrize("name", models.CLASSIFIERS)
+    def test_in_every_known_classifier(self, name):
+        with nn.init.undrawn():  # hundreds of millions of weights
+            model = models.create(name, (1, 32, 32), 10)
         replace_head(model, 4)
         assert model.eval()(np.zeros((2, 1, 32, 32), dtype=np.float32)).shape == (2, 4)
 

@@ -12,6 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from browser import chromium
 
 from minicnn import optim
 from minicnn.errors import ArgumentError, DependencyError
@@ -199,17 +200,8 @@ class TestInTheBrowser:
 
     @pytest.fixture
     def browser(self):
-        chromium, driver = shutil.which("chromium") or shutil.which("google-chrome"), shutil.which("chromedriver")
-        if chromium is None or driver is None:
-            pytest.skip("chromium and chromedriver are not installed (Debian: chromium-driver)")
-        webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-        options = webdriver.ChromeOptions()
-        options.binary_location = chromium
-        for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1400,1000"):
-            options.add_argument(argument)
-        browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-        yield browser
-        browser.quit()
+        with chromium(1400, 1000) as driver:
+            yield driver
 
     @pytest.mark.slow
     def test_both_runs_are_there_before_the_training_ends(self, new_trainer, few, tmp_path, serve, browser):

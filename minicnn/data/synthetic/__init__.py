@@ -4,7 +4,28 @@ Each generator draws what an instrument would have seen, from a few statements a
 instrument, and returns it with exact truth. The same seed draws the same images.
 """
 
+from minicnn.data.synthetic.calcium import (
+    CalciumFrames,
+    CalciumImaging,
+    CalciumMovie,
+    calcium_frames,
+    calcium_movie,
+    spike_response,
+)
+from minicnn.data.synthetic.calcium_tissue import Neurons
 from minicnn.data.synthetic.captions import decode_captions, encode_captions
 from minicnn.data.synthetic.scenes import ShapeScenes, shape_scenes
 
-__all__ = ["ShapeScenes", "decode_captions", "encode_captions", "shape_scenes"]
+__all__ = [
+    "CalciumFrames",
+    "CalciumImaging",
+    "CalciumMovie",
+    "Neurons",
+    "ShapeScenes",
+    "calcium_frames",
+    "calcium_movie",
+    "decode_captions",
+    "encode_captions",
+    "shape_scenes",
+    "spike_response",
+]

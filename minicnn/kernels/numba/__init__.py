@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from minicnn.kernels.numba.activation import (
+    add_relu_forward,
     elu_backward,
     elu_forward,
     gelu_backward,
@@ -43,6 +44,7 @@ from minicnn.kernels.numba.conv import (
     conv2d_relu_max_pool2d_backward,
     conv2d_relu_max_pool2d_forward,
 )
+from minicnn.kernels.numba.conv_transpose import conv_transpose2d_forward
 from minicnn.kernels.numba.dropout import dropout_backward, dropout_forward
 from minicnn.kernels.numba.heap import keep_freed_memory
 from minicnn.kernels.numba.linear import linear_backward, linear_forward
@@ -55,10 +57,17 @@ from minicnn.kernels.numba.norm import (
     batch_norm_relu_backward,
     batch_norm_relu_forward,
 )
-from minicnn.kernels.numba.pool import max_pool2d_backward, max_pool2d_forward
+from minicnn.kernels.numba.pool import max_pool2d_backward, max_pool2d_forward, max_unpool2d_backward
 from minicnn.kernels.numba.product import pack
 from minicnn.kernels.numba.random import random_bits
+from minicnn.kernels.numba.roi_pool import roi_max_pool2d_backward, roi_max_pool2d_forward
 from minicnn.kernels.numba.update import adam_update, adam_update_all, sgd_update, sgd_update_all
+from minicnn.kernels.numba.upsample import (
+    upsample_bilinear_backward,
+    upsample_bilinear_forward,
+    upsample_nearest_backward,
+    upsample_nearest_forward,
+)
 from minicnn.kernels.numba.warp import warp
 
 keep_freed_memory()
@@ -67,6 +76,7 @@ forget_if_sources_changed(pack, Path(__file__).parent)
 FILLINGS: dict[str, Callable] = {
     "adam_update": adam_update,
     "adam_update_all": adam_update_all,
+    "add_relu_forward": add_relu_forward,
     "avg_pool2d_backward": avg_pool2d_backward,
     "avg_pool2d_forward": avg_pool2d_forward,
     "batch_norm_backward": batch_norm_backward,
@@ -82,6 +92,7 @@ FILLINGS: dict[str, Callable] = {
     "conv2d_relu_forward": conv2d_relu_forward,
     "conv2d_relu_max_pool2d_backward": conv2d_relu_max_pool2d_backward,
     "conv2d_relu_max_pool2d_forward": conv2d_relu_max_pool2d_forward,
+    "conv_transpose2d_forward": conv_transpose2d_forward,
     "dropout_backward": dropout_backward,
     "dropout_forward": dropout_forward,
     "elu_backward": elu_backward,
@@ -97,9 +108,12 @@ FILLINGS: dict[str, Callable] = {
     "linear_forward": linear_forward,
     "max_pool2d_backward": max_pool2d_backward,
     "max_pool2d_forward": max_pool2d_forward,
+    "max_unpool2d_backward": max_unpool2d_backward,
     "random_bits": random_bits,
     "relu_backward": relu_backward,
     "relu_forward": relu_forward,
+    "roi_max_pool2d_backward": roi_max_pool2d_backward,
+    "roi_max_pool2d_forward": roi_max_pool2d_forward,
     "selu_backward": selu_backward,
     "selu_forward": selu_forward,
     "sgd_update": sgd_update,
@@ -114,5 +128,9 @@ FILLINGS: dict[str, Callable] = {
     "softplus_forward": softplus_forward,
     "tanh_backward": tanh_backward,
     "tanh_forward": tanh_forward,
+    "upsample_bilinear_backward": upsample_bilinear_backward,
+    "upsample_bilinear_forward": upsample_bilinear_forward,
+    "upsample_nearest_backward": upsample_nearest_backward,
+    "upsample_nearest_forward": upsample_nearest_forward,
     "warp": warp,
 }

@@ -35,6 +35,20 @@ def relu_backward(dy: Array, y: Array) -> Array:
     return one_pass(relu_gradient, (dy, y), np.empty_like(y))
 
 
+def add_relu_forward(x: Array, shortcut: Array) -> Array:
+    """One pass; y lies in memory as x does."""
+    if x.shape != shortcut.shape or not is_float(x, shortcut):
+        return plain_body("add_relu_forward")(x, shortcut)
+    return one_pass(_add_relu, (x, shortcut), np.empty_like(x))
+
+
+@njit(nogil=True, cache=True)
+def _add_relu(x, shortcut, y):  # type: ignore[no-untyped-def]
+    for i in range(x.size):
+        total = x[i] + shortcut[i]
+        y[i] = total if total > 0 or total != total else 0  # a NaN stays one
+
+
 @njit(nogil=True, cache=True)
 def _relu(x, y):  # type: ignore[no-untyped-def]
     for i in range(x.size):

@@ -139,13 +139,13 @@ def _algorithm(
         return None
     case = x.dtype, x.shape, w.shape, stride, padding, dilation, groups, pool, name, get_num_threads()
     try:
-        return _set_up(*case)
+        return algorithm_for_case(*case)
     except TypeError:  # a list among them cannot be looked up
-        return _set_up.__wrapped__(*case)
+        return algorithm_for_case.__wrapped__(*case)
 
 
 @functools.lru_cache(maxsize=128)
-def _set_up(
+def algorithm_for_case(
     dtype: np.dtype,
     shape: tuple[int, ...],
     w_shape: tuple[int, ...],
@@ -157,6 +157,7 @@ def _set_up(
     name: str,
     threads: int,
 ) -> Any:
+    """Return the algorithm by this name, set up for a case; None where pooling has to be left to itself."""
     kernel: Pair = (w_shape[2], w_shape[3])
     pads, out = conv_windows(shape, kernel, stride, padding, dilation)
     n, c, h, w = shape

@@ -232,15 +232,17 @@ class Direct:
         run_parts(work, parts)
         dw = np.empty((g.f, g.c, self.size), dtype=g.dtype)
         in_threads(lambda a, b: unpack(sums, dw, a, b), g.f, cost=depth * len(sums))
-        dx = self._input_gradients(dz if relu else dy, w) if need_dx else None
+        dx = self.input_gradients(dz if relu else dy, w) if need_dx else None
         return dx, dw.reshape(w.shape), sum_of_parts(db)[: g.f]
 
-    def _input_gradients(self, dy: np.ndarray, w: np.ndarray) -> np.ndarray:
+    def input_gradients(self, dy: np.ndarray, w: np.ndarray, b: np.ndarray | None = None) -> np.ndarray:
+        """dy (N, oh, ow, F), w (F, C, kh, kw) -> dx (N, H, W, C), to which b (C,) is added: transposed convolution."""
         g = self.geometry
-        none_missing = all(self.classes)
-        dx = (np.empty if none_missing else np.zeros)((g.n, g.h, g.w, g.c), dtype=g.dtype)
+        dx = np.empty((g.n, g.h, g.w, g.c), dtype=g.dtype)
+        if not all(self.classes):  # some pixels met no kernel
+            dx[...] = 0 if b is None else b
         panels = cut_into_panels(g.c, self.lanes)
-        bias = np.zeros(rounded_up(g.c, self.lanes), dtype=g.dtype)
+        bias = filled_up(b, rounded_up(g.c, self.lanes), g.dtype)
         order = Order(g.f, g.c, g.c * self.size, self.size)
         sweeps = [(sweep, self._packed(w, taps, order, panels)) for taps, sweep in filter(None, self.classes)]
         self._run(dy, sweeps, panels, bias, False, Pooling(), dx, NO_IMAGES["uint8"])

@@ -54,6 +54,24 @@ def max_pool2d_backward(
     return channels_first(dx)
 
 
+def max_unpool2d_backward(
+    dy: Array, argmax: Array, *, kernel: PairLike, stride: PairLike | None = None, padding: PaddingLike = 0
+) -> Array:
+    """Each window fetches its number. (The forward pass is `max_pool2d_backward`.)"""
+    geometry, out = plan(dy.shape, kernel, stride, padding)
+    fits = argmax.shape == (*dy.shape[:2], *out) and is_float(dy) and argmax.dtype == np.uint8
+    if not fits or dy.size * argmax.size == 0 or geometry[0] * geometry[1] > BYTE:
+        return plain_body("max_unpool2d_backward")(dy, argmax, kernel=kernel, stride=stride, padding=padding)
+    last_dy, last_argmax = channels_last(dy), channels_last(argmax)
+    dx = np.empty(last_argmax.shape, dtype=dy.dtype)
+
+    def work(a: int, b: int) -> None:
+        _fetch(last_dy[a:b], last_argmax[a:b], *geometry[1:], dx[a:b])
+
+    in_threads(work, len(dy), cost=dx[0].size)
+    return channels_first(dx)
+
+
 def plan(shape: Any, kernel: Any, stride: Any, padding: Any) -> tuple[tuple[int, ...], tuple[int, int]]:
     """Return (kh, kw, sh, sw, top, left) and the number of windows."""
     try:
@@ -161,3 +179,17 @@ def window_gradient(dy, argmax, y, relu, kh, kw, sh, sw, top, left, dx):  # type
                             to = ((n * h + i0 + p) * w + j0 + q) * channels + c
                             v = gradient if where[at + c] == p * kw + q else 0
                             target[to] = target[to] + v if overlap else v
+
+
+@njit(nogil=True, cache=True)
+def _fetch(dy, argmax, kw, sh, sw, top, left, dx):  # type: ignore[no-untyped-def]
+    """dx (N, oh, ow, C) = the numbers of dy (N, H, W, C) where the maxima stood; outside the image they are 0."""
+    images, oh, ow, channels = dx.shape
+    _, h, w, _ = dy.shape
+    for n in range(images):
+        for i in range(oh):
+            for j in range(ow):
+                where, target = argmax[n, i, j], dx[n, i, j]
+                for c in range(channels):
+                    p, q = i * sh - top + int(where[c]) // kw, j * sw - left + int(where[c]) % kw
+                    target[c] = dy[n, p, q, c] if 0 <= p < h and 0 <= q < w else 0

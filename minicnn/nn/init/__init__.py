@@ -6,6 +6,7 @@ Weights of shape (F, C, kh, kw) or (K, D): each output sums `fan_in` = C*kh*kw o
     nn.Linear(64, 10, init=init.xavier_uniform)       a layer's own
     init.initialise(model, init.normal(std=0.01))     all weights of a model that is built
     init.lsuv(model, x)                               measured: every layer's outputs get variance 1 on x
+    with init.undrawn(): ...                          zeros, for a model that will be loaded from a file
 """
 
 from minicnn.nn.init.models import initialise, lsuv
@@ -29,12 +30,14 @@ from minicnn.nn.init.schemes import (
     xavier_uniform,
     zeros,
 )
+from minicnn.nn.init.undrawn import drawing, undrawn
 
 __all__ = [
     "Initialiser",
     "Shape",
     "calculate_gain",
     "constant",
+    "drawing",
     "fans",
     "he_normal",
     "he_uniform",
@@ -46,6 +49,7 @@ __all__ = [
     "orthogonal",
     "scaled",
     "truncated_normal",
+    "undrawn",
     "uniform",
     "variance_scaling",
     "xavier_normal",
