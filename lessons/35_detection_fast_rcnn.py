@@ -33,7 +33,7 @@ mc.set_num_threads(1)  # such small maps gain nothing from more
 SEEDS = (0, 1, 2)
 SIZE = 64
 
-train = shape_scenes(400, size=SIZE, clutter=3, seed=1)
+train = shape_scenes(320, size=SIZE, clutter=3, seed=1)
 test = shape_scenes(150, size=SIZE, clutter=3, seed=2)
 CLASSES = train.shape_names
 BACKGROUND = len(CLASSES)  # the class of a region with nothing in it
