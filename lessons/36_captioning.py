@@ -13,8 +13,8 @@
 # A classifier answers with one of a few classes. A sentence is an answer with as many parts as it needs, each of which
 # depends on those before. Vinyals et al., "Show and tell: a neural image caption generator" (2015), put two networks
 # together for it: a convolutional one makes a vector of the image, and a recurrent one, an LSTM, takes that vector as
-# if it were the first word, and then says the sentence, a word at a time. Both learn together, from images and
-# sentences alone: nobody says which word belongs to which place.
+# if it were the first word, and then says the sentence, a word at a time. It learns from images and sentences alone:
+# nobody says which word belongs to which place.
 #
 #     python lessons/36_captioning.py
 
@@ -25,6 +25,7 @@ from threadpoolctl import threadpool_limits
 
 import minicnn as mc
 from minicnn import nn, optim
+from minicnn.data import ArrayDataset
 from minicnn.data.synthetic import decode_captions, encode_captions, shape_scenes
 from minicnn.metrics import bleu_score, exact_match
 from minicnn.recipes import beam_search
@@ -34,16 +35,9 @@ threadpool_limits(
     1
 )  # a step of the LSTM is a small product; threads would wait for each other longer than they compute
 SEEDS = (0, 1, 2)
-LOOKS = {
-    "shapes": ("circle", "triangle", "cross"),
-    "size": 32,
-    "radius": (5, 7),
-    "objects": (1, 2),
-    "occlusion": 0.0,
-    "rotation": 15,
-}
-train = shape_scenes(6000, seed=1, **LOOKS)
-test = shape_scenes(200, seed=2, **LOOKS)
+LOOKS = {"shapes": ("circle", "triangle", "cross"), "size": 32, "radius": (5, 7), "occlusion": 0.0, "rotation": 15}
+train = shape_scenes(6000, objects=(1, 2), seed=1, **LOOKS)
+test = shape_scenes(300, objects=(1, 2), seed=2, **LOOKS)
 words = test.vocabulary
 PAD, START, END = (words.index(mark) for mark in ("<pad>", "<start>", "<end>"))
 
@@ -59,16 +53,72 @@ for several in test.captions[:4]:
     print(f"  to learn: {several[0]}")
     for other in several[1:]:
         print(f"     right too: {other}")
-seen = {several[0] for several in train.captions}
-unseen = np.array([several[0] not in seen for several in test.captions])
-print(
-    f"{len(seen)} different sentences to learn from; {unseen.sum()} of the {len(test)} for the test are not among them"
-)
-sentences, lengths = encode_captions([several[0] for several in train.captions], words)
+
+NEVER = "red cross"  # of these we tell nothing, and ask at the end
+told = np.array([NEVER not in several[0] for several in train.captions])
+usual = np.array([NEVER not in several[0] for several in test.captions])
+print(f"{told.sum()} and {usual.sum()} of them without a {NEVER}; only these are learned from")
+to_learn = [several[0] for several, tell in zip(train.captions, told, strict=True) if tell]
+sentences, lengths = encode_captions(to_learn, words)
 print(f"the longest has {lengths.max()} words with its two marks, the shortest {lengths.min()}")
 
 # %% [markdown]
-# ## 2. The image as the first word
+# ## 2. Eyes first
+#
+# A long way leads from the wrong word at the end of a sentence back to the first convolution, and what has to be seen
+# there is better learned by itself. In the paper the convolutional network was a classifier of a million photographs,
+# and its weights "we left unchanged" (section 4.3.1). Ours learns to name single shapes, 12 classes of colour and
+# shape. Then its classifier is taken off. What remains gives 48 numbers for each of 4 x 4 places: no average over the
+# places, since where something is is half of what is to be said.
+
+
+# %%
+def prepared(scenes):
+    return scenes.images - np.float32(0.45)
+
+
+def named(n, seed):
+    scenes = shape_scenes(n, objects=(1, 1), seed=seed, **LOOKS)
+    return ArrayDataset(prepared(scenes), np.concatenate(scenes.classes) * 4 + np.concatenate(scenes.colours))
+
+
+mc.seed(0)
+features = nn.Sequential(
+    nn.Conv2d(3, 16, 3, padding=1),
+    nn.BatchNorm2d(16),
+    nn.ReLU(),
+    nn.MaxPool2d(2),
+    nn.Conv2d(16, 32, 3, padding=1),
+    nn.BatchNorm2d(32),
+    nn.ReLU(),
+    nn.MaxPool2d(2),
+    nn.Conv2d(32, 48, 3, padding=1),
+    nn.BatchNorm2d(48),
+    nn.ReLU(),
+)
+classifier = nn.Sequential(features, nn.GlobalAvgPool2d(), nn.Linear(48, 12))
+single, others = named(3000, 3), named(300, 4)
+trainer = mc.Trainer(
+    classifier,
+    optimizer=optim.Adam(classifier.parameters(), lr=1e-2),
+    schedule=optim.OneCycle(1e-2, total_steps=5 * 94),
+)
+history = trainer.fit(single, validation=others, epochs=5, batch_size=32, verbose=0)
+print(f"\nsingle shapes that are named rightly: {history['val_accuracy'][-1]:.1%}")
+assert history["val_accuracy"][-1] > 0.9
+eyes = nn.Sequential(features, nn.AvgPool2d(2)).eval()
+
+
+def looked_at(scenes):
+    """What the eyes make of scenes, (N, 48, 4, 4): as they do not change, they look once."""
+    x = prepared(scenes)
+    return np.concatenate([eyes(x[i : i + 100]) for i in range(0, len(x), 100)])
+
+
+views, test_views = looked_at(train)[told], looked_at(test)
+
+# %% [markdown]
+# ## 3. The image as the first word
 #
 # The LSTM's input at each step is a vector of D numbers. First comes the image's, then those of the words from
 # "<start>" on (`nn.Embedding`: each word has a row of numbers, which are learned). At each step, the state says how
@@ -85,29 +135,15 @@ for step, (given, wanted) in enumerate(zip(("(the image)", *spoken[:-1]), ("", *
 
 
 class Captioner(nn.Layer):
-    def __init__(self, features=64, hidden=128):
-        self.encoder = nn.Sequential(
-            nn.Conv2d(3, 16, 3, padding=1),
-            nn.BatchNorm2d(16),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-            nn.Conv2d(16, 32, 3, padding=1),
-            nn.BatchNorm2d(32),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-            nn.Conv2d(32, 32, 3, padding=1),
-            nn.BatchNorm2d(32),
-            nn.ReLU(),
-            nn.Flatten(),  # and no average over the places: where something is, is half of what is to be said
-            nn.Linear(32 * 8 * 8, features),
-        )
+    def __init__(self, features=64, hidden=96):
+        self.encoder = nn.Sequential(nn.Flatten(), nn.Linear(48 * 4 * 4, features))
         self.embedding = nn.Embedding(len(words), features, padding_idx=PAD)
         self.lstm = nn.LSTM(features, hidden, return_sequences=True)
         self.output = nn.TimeDistributed(nn.Linear(hidden, len(words)))
 
-    def forward(self, images, sentences, lengths):
-        """images (N, 3, 32, 32), sentences (N, T), lengths (N,) -> logits (N, T - 1, V) of all words but the first"""
-        image = self.encoder(images - np.asarray(0.45, dtype=images.dtype))
+    def forward(self, views, sentences, lengths):
+        """views (N, 48, 4, 4), sentences (N, T), lengths (N,) -> logits (N, T - 1, V) of all words but the first"""
+        image = self.encoder(views)
         inputs = np.concatenate([image[:, None], self.embedding(sentences[:, :-1])], axis=1)
         return self.output(self.lstm(inputs, lengths))[:, 1:]
 
@@ -119,7 +155,7 @@ class Captioner(nn.Layer):
 
 
 # %% [markdown]
-# ## 3. Sentences of different lengths
+# ## 4. Sentences of different lengths
 #
 # A batch is a rectangle, so short sentences are filled up with "<pad>". Nobody is to learn to say that. The LSTM is
 # given the lengths, and the loss is a mean over the words that are there: a **mask** picks them, and all other entries
@@ -138,9 +174,9 @@ def loss_and_gradient(logits, sentences, lengths):
     return loss, dlogits
 
 
-def gradients(model, images, sentences, lengths):
+def gradients(model, views, sentences, lengths):
     model.zero_grad()
-    loss, dlogits = loss_and_gradient(model(images, sentences, lengths), sentences, lengths)
+    loss, dlogits = loss_and_gradient(model(views, sentences, lengths), sentences, lengths)
     model.backward(dlogits)
     return loss, [parameter.grad.copy() for parameter in model.parameters()]
 
@@ -149,20 +185,21 @@ mc.seed(0)
 model = Captioner()
 rubbish = np.where(np.arange(sentences.shape[1]) < lengths[:, None], sentences, words.index("cross"))
 some = slice(0, 16)
-loss, grads = gradients(model, train.images[some], sentences[some], lengths[some])
-other_loss, other_grads = gradients(model, train.images[some], rubbish[some], lengths[some])
+loss, grads = gradients(model, views[some], sentences[some], lengths[some])
+other_loss, other_grads = gradients(model, views[some], rubbish[some], lengths[some])
 print(f"\nloss with padding {loss:.6f}, with rubbish in its place {other_loss:.6f}")
 assert loss == other_loss
 assert all(np.array_equal(a, b) for a, b in zip(grads, other_grads, strict=True))
 
 # %% [markdown]
-# ## 4. Learning
+# ## 5. Learning
 #
-# The gradient goes back through all steps of the LSTM and comes out at its first input, the image's vector, and from
-# there through the convolutions. A long way; should it be very large once, it is cut off (`optim.clip_grad_norm`).
+# The gradient goes back through all steps of the LSTM and comes out at its inputs: at the first one, the image's
+# vector, it goes on to the layer that makes the vector, at the others to the words' rows. Should it be very large once,
+# it is cut off (`optim.clip_grad_norm`).
 
 # %%
-EPOCHS, BATCH, LR = 4, 32, 3e-3
+EPOCHS, BATCH, LR = 6, 32, 4e-3
 
 
 def fit(seed):
@@ -170,14 +207,14 @@ def fit(seed):
     rng = np.random.default_rng(seed)
     model = Captioner()
     optimizer = optim.Adam(model.parameters(), lr=LR)
-    schedule = optim.OneCycle(LR, total_steps=EPOCHS * (len(train) // BATCH))
+    schedule = optim.OneCycle(LR, total_steps=EPOCHS * (len(views) // BATCH))
     losses = []
     for _ in range(EPOCHS):
-        for rows in rng.permutation(len(train))[: len(train) // BATCH * BATCH].reshape(-1, BATCH):
+        for rows in rng.permutation(len(views))[: len(views) // BATCH * BATCH].reshape(-1, BATCH):
             model.zero_grad()
             longest = lengths[rows].max()
             batch = sentences[rows, :longest]
-            loss, dlogits = loss_and_gradient(model(train.images[rows], batch, lengths[rows]), batch, lengths[rows])
+            loss, dlogits = loss_and_gradient(model(views[rows], batch, lengths[rows]), batch, lengths[rows])
             model.backward(dlogits)
             optim.clip_grad_norm(model.parameters(), 5.0)
             optimizer.lr = schedule.lr_at(len(losses))
@@ -193,7 +230,7 @@ for seed, curve in zip(SEEDS, curves, strict=True):
     assert curve[-1] < 0.5 * curve[0]
 
 # %% [markdown]
-# ## 5. Saying something
+# ## 6. Saying something
 #
 # Now there is no teacher. The **greedy** way says the likeliest word, takes it as the next input, and so on until
 # "<end>". But the likeliest first word need not begin the likeliest sentence. **Beam search** keeps the few likeliest
@@ -202,9 +239,9 @@ for seed, curve in zip(SEEDS, curves, strict=True):
 
 
 # %%
-def decoder(model, image):
+def decoder(model, view):
     """What `beam_search` wants: a function of (words, state), and the state when the image has been seen."""
-    _, state = model.lstm.step(model.encoder(image[None] - np.float32(0.45)))
+    _, state = model.lstm.step(model.encoder(view[None]))
 
     def step(last, state):
         h, state = model.lstm.step(model.embedding(last), state)
@@ -215,8 +252,8 @@ def decoder(model, image):
     return step, state
 
 
-def describe(model, image, width):
-    said = beam_search(*decoder(model, image), start=START, end=END, width=width, max_length=12)[0]
+def describe(model, view, width):
+    said = beam_search(*decoder(model, view), start=START, end=END, width=width, max_length=12)[0]
     return decode_captions([said.words], words)[0], said.log_probability
 
 
@@ -228,7 +265,7 @@ def describe(model, image, width):
 # %%
 WIDTHS = (1, 3)
 said = {
-    (width, seed): [describe(model, image, width) for image in test.images]
+    (width, seed): [describe(model, view, width) for view in test_views]
     for width in WIDTHS
     for seed, model in zip(SEEDS, models, strict=True)
 }
@@ -236,7 +273,9 @@ blind = [several[0] for several in test.captions[1:] + test.captions[:1]]
 
 
 def judged(sentences):
-    return exact_match(sentences, test.captions), bleu_score(sentences, test.captions)
+    """Exact match and BLEU, of the scenes without what was never told of."""
+    pairs = [pair for pair, count in zip(zip(sentences, test.captions, strict=True), usual, strict=True) if count]
+    return exact_match(*zip(*pairs, strict=True)), bleu_score(*zip(*pairs, strict=True))
 
 
 print(f"\n{'':<18} {'exact match':<24} BLEU")
@@ -265,7 +304,7 @@ for rows in results.values():
 # that they are in are right by chance. A BLEU by itself says little. And here beam search changes nearly nothing: after
 # the image has been seen, this small language leaves little to choose. Where sentences are long it matters.
 #
-# ## 6. What goes wrong
+# ## 7. What goes wrong
 #
 # A sentence has parts, so a mistake has a place.
 
@@ -286,15 +325,13 @@ right = np.array([[a in b for a, b in zip(best[seed], test.captions, strict=True
 counts = np.array([len(kinds) for kinds in test.classes])
 print("\nexact matches with a beam, three seeds:")
 for name, which in (
-    ("one thing", counts == 1),
-    ("two things", counts == 2),
-    ("a sentence that was learned", ~unseen),
-    ("a sentence never met", unseen),
+    ("one thing", usual & (counts == 1)),
+    ("two things", usual & (counts == 2)),
+    (f"with a {NEVER}", ~usual),
 ):
     print(f"  {name:<28} {which.sum():>4} scenes: {', '.join(f'{row[which].mean():.2f}' for row in right)}")
-assert right[:, counts == 1].mean() > right[:, counts == 2].mean()
-assert right[:, unseen].mean() > 5 * judged(blind)[0], "it composes: sentences that it never met are right, too"
-
+assert right[:, usual & (counts == 1)].mean() > right[:, usual & (counts == 2)].mean()
+assert right[:, ~usual].mean() < right[:, usual].mean()
 kinds = {
     "wrong number of things": 0,
     "wrong colours": 0,
@@ -304,7 +341,7 @@ kinds = {
 }
 for seed in SEEDS:
     for sentence, several in zip(best[seed], test.captions, strict=True):
-        if sentence in several:
+        if sentence in several or NEVER in several[0]:
             continue
         a, b = things(sentence), things(several[0])
         checks = (len(a) != len(b), column(a, 0) != column(b, 0), column(a, 1) != column(b, 1), a != b, True)
@@ -330,8 +367,8 @@ for i, axes in enumerate(figure.subplots(2, 5).flat):
 figure.suptitle("Test scenes, and what the network says about them")
 figure.savefig("captioning_scenes.png")
 
-shown = int(np.flatnonzero(right[0] & (counts == 2))[0])
-step, state = decoder(models[0], test.images[shown])
+shown = int(np.flatnonzero(right[0] & usual & (counts == 2))[0])
+step, state = decoder(models[0], test_views[shown])
 spoken = (*best[0][shown].split(), words[END])
 likely = []
 for word in (words[START], *spoken[:-1]):
@@ -368,6 +405,6 @@ print("\ndrew captioning_scenes.png and captioning_next_word.png")
 #
 # 1. Learn with a right sentence drawn anew in each epoch instead of always the first one. What does greed do to a
 #    network that hesitates between two orders, and does a beam help now?
-# 2. Put `nn.GlobalAvgPool2d` in the place of `nn.Flatten`. Which words suffer?
+# 2. Put `nn.GlobalAvgPool2d` in the place of `nn.Flatten` (the `Linear` then takes 48). Which words suffer?
 # 3. Three things in a scene: `objects=(1, 3)`. How much more data does it take?
-# 4. Leave all red crosses out of what is learned, and ask for them. Does it know what a red cross is?
+# 4. Tell of red crosses in a tenth of the scenes that have one. How much does it take?

@@ -123,10 +123,12 @@ def _average_precision(found: list, there: list, label: Any, iou_threshold: floa
     objects = 0
     for (boxes, score, labels), (true_boxes, true_labels) in zip(found, there, strict=True):
         mine, theirs = labels == label, true_labels == label
+        objects += theirs.sum()
+        if not mine.any():
+            continue
         order = np.argsort(-score[mine], kind="stable")
         scores.append(score[mine][order])
         right.append(_are_right(box_iou(boxes[mine][order], true_boxes[theirs]), iou_threshold))
-        objects += theirs.sum()
     hits = np.concatenate(right)[np.argsort(-np.concatenate(scores), kind="stable")]
     true_positives = np.cumsum(hits)
     precision = true_positives / np.arange(1, len(hits) + 1)
