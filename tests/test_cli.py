@@ -33,6 +33,7 @@ def first_run(tmp_path_factory):
     return folder, done, time.perf_counter() - began
 
 
+@pytest.mark.alone
 def test_the_first_command_learns_to_read_digits_in_under_a_minute(first_run):
     _, done, seconds = first_run
     assert done.returncode == 0, done.stderr

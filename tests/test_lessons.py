@@ -3,16 +3,14 @@
 import os
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
 
-RUNS = "test_lesson_runs"
 TAKE_TIMES = ("15_what_did_it_learn", "20_making_it_fast")
-"""Lessons whose claims are about time, so that nothing else may run beside."""
-SECONDS = 150
-"""A lesson takes less than 60 s on two processors of its own; here two share them, on a machine that may be slower."""
+"""Lessons whose claims are about time."""
+SECONDS = 300
+"""A lesson takes a minute or so on two processors of its own, a case study up to three; this one may be slower."""
 LESSONS = sorted((Path(__file__).parents[1] / "lessons").glob("[0-9][0-9]_*.py"))
 
 
@@ -20,33 +18,15 @@ def test_there_are_lessons():
     assert len(LESSONS) >= 3
 
 
-def run(lesson, folder):
+@pytest.mark.parametrize(
+    "lesson",
+    [pytest.param(path, marks=[pytest.mark.alone] if path.stem in TAKE_TIMES else []) for path in LESSONS],
+    ids=[path.stem for path in LESSONS],
+)
+def test_lesson_runs(lesson, tmp_path):
     environment = {**os.environ, "PYTHONWARNINGS": "error", "MPLBACKEND": "Agg"}
     command = [sys.executable, str(lesson)]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=SECONDS)
-
-
-@pytest.fixture(scope="module")
-def runs(request, tmp_path_factory):
-    """The lessons asked for, two at a time, as each keeps one processor busy; but for those that take times."""
-    asked_for = [
-        item.callspec.params["lesson"] for item in request.session.items if getattr(item, "originalname", "") == RUNS
-    ]
-    with ThreadPoolExecutor(2) as pool:
-        yield {
-            lesson: pool.submit(run, lesson, tmp_path_factory.mktemp(lesson.stem))
-            for lesson in asked_for
-            if lesson.stem not in TAKE_TIMES
-        }
-
-
-@pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
-def test_lesson_runs(lesson, runs, tmp_path):
-    if lesson.stem in TAKE_TIMES:
-        wait(runs.values())
-        done = run(lesson, tmp_path)
-    else:
-        done = runs[lesson].result()
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=SECONDS)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) > 10
 

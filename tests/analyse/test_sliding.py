@@ -68,6 +68,7 @@ def test_the_fully_convolutional_map_is_that_of_the_windows(make, shape, size, s
     np.testing.assert_allclose(at_once.scores, windows.scores, atol=2e-5)
 
 
+@pytest.mark.alone
 def test_it_is_ten_times_as_fast_on_256_x_256_pixels():
     model, large = lenet(), image(1, 256, 256)
 

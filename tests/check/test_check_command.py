@@ -230,6 +230,7 @@ def test_a_file_may_import_its_neighbours(check, tmp_path):
     assert status == 0, err
 
 
+@pytest.mark.alone
 def test_an_endless_loop_does_not_hold_it_up(check):
     begun = time.perf_counter()
     status, out, _ = check("def relu_forward(x):\n    while True:\n        pass\n", "--seconds", "0.5")

@@ -278,7 +278,7 @@ class Weighted(nn.Layer):
 
 
 def test_what_a_layer_takes_beside_x_is_handed_to_it_in_x_s_type_and_left_alone():
-    scale = normal(1, 3, 4, dtype=np.float32)
+    scale = normal(1, 3, 4)
     before = scale.copy()
     report = mc.gradcheck(Weighted(), normal(0, 3, 4), context=((scale, "twice"),))
     assert report.ok, report
@@ -632,6 +632,7 @@ def test_a_wrong_number_of_gradients_is_counted(count):
         mc.gradcheck(lambda a, b: a * b, (VECTORS, VECTORS), backward=lambda dy, a, b: (dy,) * count)
 
 
+@pytest.mark.alone
 def test_a_tensor_too_large_to_be_measured_whole_is_compared_all_the_same():
     begun = time.perf_counter()
     report = mc.gradcheck(Dense(40, 60, "sign"), rng.normal(size=(4, 60)))
@@ -642,6 +643,7 @@ def test_a_tensor_too_large_to_be_measured_whole_is_compared_all_the_same():
     assert "weight" not in report.comparisons
 
 
+@pytest.mark.alone
 def test_a_check_that_finds_something_takes_seconds_at_most():
     begun = time.perf_counter()
     assert not mc.gradcheck(Norm(4, ("mean",)), IMAGES).ok

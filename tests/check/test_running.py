@@ -223,6 +223,7 @@ def test_what_is_not_written_yet_is_no_mistake_but_not_ok(words):
 # Time
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("name", "lines"),
     [
@@ -248,6 +249,7 @@ def test_other_calls_count_before_an_endless_one(author):
     assert report.findings[0].message.endswith(BATCH_OF_ONE)
 
 
+@pytest.mark.alone
 def test_a_loop_that_catches_everything_is_interrupted_all_the_same():
     def swallows(x, w, b):
         end = time.perf_counter() + 3

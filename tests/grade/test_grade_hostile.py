@@ -117,6 +117,7 @@ def test_a_file_that_cannot_be_loaded(content, said, tmp_path):
     assert said in str(grade)
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 def test_every_part_has_its_own_time_and_all_of_them_end(tmp_path):
     text = "\n".join(

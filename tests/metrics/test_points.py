@@ -58,6 +58,15 @@ def test_the_distance_itself_is_near_enough_and_points_may_have_three_axes():
     assert len(metrics.match_points([[0, 0, 0]], [[0, 3, 4]], distance=4.999).found) == 0
 
 
+def test_a_pair_is_given_up_for_two():
+    """On a line, 1 apart at most: the closest pair of all, 1 and 1, would leave 0 and 2 alone."""
+    matches = metrics.match_points([[1], [2]], [[0], [1]], distance=1)
+    assert dict(zip(matches.found.tolist(), matches.truth.tolist(), strict=True)) == {0: 0, 1: 1}
+    # Here 0.5 may have either and is asked first, while -0.5 may have 0 alone.
+    curve = metrics.points_precision_recall_curve([[[0.5], [-0.5]]], [[0.9, 0.8]], [[[0], [1]]], distance=1)
+    assert [list(each) for each in curve] == [[1, 1, 1], [1, 0.5, 0], [0.8, 0.9]]
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     images=st.lists(st.tuples(COORDINATES, COORDINATES), min_size=1, max_size=3).filter(

@@ -135,6 +135,7 @@ def test_time_distributed_leaves_out_the_gradient_that_nobody_needs():
     y = model(normal(0, 2, 3, 1, 4, 4, dtype=np.float32))
     with nn.without_input_gradient(model):
         assert model.backward(y) is None
+        assert not model[0].layer[0].need_dx
     assert model[0].layer[0].weight.grad.any()
 
 

@@ -123,6 +123,9 @@ def test_it_learns_in_the_middle_of_a_backward_pass_by_hand_too():
     assert model[0].weight.grad.any()
     with nn.without_input_gradient(model):
         assert model.backward(np.ones_like(y)) is None
+    alone = nn.Embedding(5, 3)
+    with nn.without_input_gradient(alone):
+        assert alone.backward(alone(WORDS)) is None
 
 
 def test_a_data_set_keeps_whole_numbers_where_it_is_told_to():

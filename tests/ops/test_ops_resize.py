@@ -69,11 +69,11 @@ def test_backward_is_the_gradient_of_forward(way, size):
 
 
 def test_nearest_pixels_are_compared_in_whole_numbers():
-    """Pixel i of 3 * H shows pixel i // 3, for all sizes: 1/3 in floating point is too small for some."""
-    for h in (7, 41, 49, 107):
-        x = np.arange(h, dtype=np.float32).reshape(1, 1, h, 1)
-        y = ops.upsample_nearest_forward(x, size=(3 * h, 1))
-        assert y.reshape(-1).tolist() == np.repeat(np.arange(h), 3).tolist()
+    """i * (26 / 46) is a little below 13 for i = 23, so that floating point would show pixel 12."""
+    x = np.arange(26.0).reshape(1, 1, 26, 1)
+    y = ops.upsample_nearest_forward(x, size=(46, 1))
+    assert y.reshape(-1).tolist() == [i * 26 // 46 for i in range(46)]
+    assert ops.upsample_nearest_backward(y, shape=x.shape)[0, 0, 13, 0] == 2 * 13
 
 
 def test_bilinear_goes_straight_from_centre_to_centre_and_stays_level_at_the_edge():

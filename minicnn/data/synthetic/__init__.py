@@ -15,6 +15,7 @@ from minicnn.data.synthetic.calcium import (
 from minicnn.data.synthetic.calcium_tissue import Neurons
 from minicnn.data.synthetic.captions import decode_captions, encode_captions
 from minicnn.data.synthetic.scenes import ShapeScenes, shape_scenes
+from minicnn.data.synthetic.tomograms import TomogramSlices, tomogram_slices
 
 __all__ = [
     "CalciumFrames",
@@ -22,10 +23,12 @@ __all__ = [
     "CalciumMovie",
     "Neurons",
     "ShapeScenes",
+    "TomogramSlices",
     "calcium_frames",
     "calcium_movie",
     "decode_captions",
     "encode_captions",
     "shape_scenes",
     "spike_response",
+    "tomogram_slices",
 ]
