@@ -16,6 +16,7 @@ from minicnn.analyse.activations import STEEPEST
 from minicnn.backend import to_backend, to_host
 from minicnn.errors import ArgumentError, ShapeError, whole_number
 from minicnn.geometry import PairLike, pair
+from minicnn.metrics import non_max_suppression
 from minicnn.nn import (
     AvgPool2d,
     BatchNorm1d,
@@ -235,24 +236,11 @@ def detections(
         raise ArgumentError(f"threshold and overlap must lie between 0 and 1; they are {threshold} and {overlap}")
     p = sweep.probabilities()
     best, score = p.argmax(axis=0), p.max(axis=0)
-    found = [
-        Detection(int(best[i, j]), float(score[i, j]), int(sweep.tops[i]), int(sweep.lefts[j]), *sweep.size)
-        for i, j in np.argwhere((score >= threshold) & (best != background))
-    ]
-    kept: list[Detection] = []
-    for candidate in sorted(found, key=lambda detection: -detection.score):
-        rivals = (other for other in kept if class_agnostic or other.label == candidate.label)
-        if all(_overlap(candidate, other) <= overlap for other in rivals):
-            kept.append(candidate)
-    return kept
-
-
-def _overlap(a: Detection, b: Detection) -> float:
-    """Return intersection over union of two boxes."""
-    height = min(a.top + a.height, b.top + b.height) - max(a.top, b.top)
-    width = min(a.left + a.width, b.left + b.width) - max(a.left, b.left)
-    common = max(height, 0) * max(width, 0)
-    return common / (a.height * a.width + b.height * b.width - common)
+    rows, columns = np.nonzero((score >= threshold) & (best != background))
+    tops, lefts, labels, scores = sweep.tops[rows], sweep.lefts[columns], best[rows, columns], score[rows, columns]
+    boxes = np.stack([lefts, tops, lefts + sweep.size[1], tops + sweep.size[0]], axis=1)
+    kept = non_max_suppression(boxes, scores, iou_threshold=overlap, labels=None if class_agnostic else labels)
+    return [Detection(int(labels[i]), float(scores[i]), int(tops[i]), int(lefts[i]), *sweep.size) for i in kept]
 
 
 def _as_convolution(linear: Linear, shape: tuple[int, ...]) -> Conv2d:

@@ -12,9 +12,11 @@ from minicnn.metrics.classification import (
     recall_score,
     specificity_score,
 )
+from minicnn.metrics.detection import box_iou, mean_average_precision, non_max_suppression
 from minicnn.metrics.images import mean_squared_error, peak_signal_noise_ratio, structural_similarity
 from minicnn.metrics.points import PointMatches, match_points, points_precision_recall_curve
 from minicnn.metrics.ranking import auc, average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
+from minicnn.metrics.text import bleu_score, exact_match
 
 __all__ = [
     "Calibration",
@@ -23,15 +25,20 @@ __all__ = [
     "accuracy_score",
     "auc",
     "average_precision_score",
+    "bleu_score",
     "bootstrap_interval",
+    "box_iou",
     "calibration_curve",
     "confusion_matrix",
     "dice_score",
+    "exact_match",
     "expected_calibration_error",
     "f1_score",
     "jaccard_score",
     "match_points",
+    "mean_average_precision",
     "mean_squared_error",
+    "non_max_suppression",
     "peak_signal_noise_ratio",
     "points_precision_recall_curve",
     "precision_recall_curve",

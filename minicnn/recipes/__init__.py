@@ -16,6 +16,7 @@ from minicnn.recipes.architecture import (
 )
 from minicnn.recipes.averaging import Averaged, predict_averaged
 from minicnn.recipes.contributions import Contributions
+from minicnn.recipes.decoding import Said, beam_search
 from minicnn.recipes.ensemble import Ensemble, train_ensemble
 from minicnn.recipes.learning_rate import RangeTest, learning_rate_range_test
 from minicnn.recipes.pretrained import Pretrained, pretrained
@@ -45,9 +46,11 @@ __all__ = [
     "Pretrained",
     "QLearningResult",
     "RangeTest",
+    "Said",
     "SearchResult",
     "SearchSpace",
     "Trial",
+    "beam_search",
     "choice",
     "design_by_q_learning",
     "epsilon_schedule",

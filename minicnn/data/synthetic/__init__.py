@@ -15,6 +15,9 @@ from minicnn.data.synthetic.calcium import (
 from minicnn.data.synthetic.calcium_tissue import Neurons
 from minicnn.data.synthetic.cells import CellTimeLapse, cell_time_lapse
 from minicnn.data.synthetic.skin import SkinLesions, skin_lesions
+from minicnn.data.synthetic.captions import decode_captions, encode_captions
+from minicnn.data.synthetic.scenes import ShapeScenes, shape_scenes
+from minicnn.data.synthetic.tomograms import TomogramSlices, tomogram_slices
 
 __all__ = [
     "CalciumFrames",
@@ -27,8 +30,13 @@ __all__ = [
     "calcium_movie",
     "cell_time_lapse",
     "skin_lesions",
+    "ShapeScenes",
+    "TomogramSlices",
+    "calcium_frames",
+    "calcium_movie",
+    "decode_captions",
+    "encode_captions",
+    "shape_scenes",
     "spike_response",
+    "tomogram_slices",
 ]
-from minicnn.data.synthetic.tomograms import TomogramSlices, tomogram_slices
-
-__all__ = ["TomogramSlices", "tomogram_slices"]
