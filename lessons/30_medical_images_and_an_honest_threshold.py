@@ -206,7 +206,8 @@ assert short[0.94].mean() < short[REQUIRED].mean() - 0.1
 assert short[REQUIRED].max() > 0.2
 
 # %% [markdown]
-# Chosen for exactly nine in ten, a threshold often falls short. A margin mends it, and costs specificity: if nine in
+# Chosen for exactly nine in ten, a threshold often falls short: the highest one that just does is favoured by luck, and
+# all draws share whatever luck the validation set has as a whole. A margin mends it, and costs specificity. If nine in
 # ten is a promise, ask for more than nine in ten.
 #
 # ## 6. Another clinic: how much is an alarm worth?

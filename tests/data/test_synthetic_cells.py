@@ -200,7 +200,7 @@ def test_cells_grow_and_divide():
 def test_films_end():
     films = cell_time_lapse(400, 8, shortest=3, size=24, seed=1)
     assert (np.bincount(films.lengths, minlength=9)[:3] == 0).all()
-    assert stats.chisquare(np.bincount(films.lengths)[3:]).pvalue > 1e-3
+    assert stats.chisquare(np.bincount(films.lengths, minlength=9)[3:]).pvalue > 1e-3
     seen = films.movies.max(axis=(2, 3, 4)) > 0
     assert (seen == (np.arange(8) < films.lengths[:, None])).all()
 
