@@ -415,7 +415,7 @@ for row, kind in zip(figure.subplots(2, 5), rows, strict=True):
         axes.set_xticks([])
         axes.set_yticks([])
     row[0].set_ylabel("boxes moved" if kind[1] else "regions as they are", fontsize=11)
-figure.suptitle("Test scenes, what is found with a score of at least 0.5 (white, dotted: the truth)")
+figure.suptitle("The box head moves boxes towards the truth (white, dotted); shown are scores of at least 0.5")
 figure.savefig("detection_scenes.png")
 
 figure = Figure(figsize=(7, 4.2), layout="constrained", dpi=120)
