@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import inspect
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -41,12 +42,18 @@ def wrong_layer(checked: Any, inputs: Inputs, check: Callable[[Layer, np.ndarray
     """Check the layers inside, each at the input that it gets; return the findings of the first that is wrong."""
     for name, layer in checked.children().items() if isinstance(checked, Layer) else ():
         for x in inputs.get(name, ())[:1]:
-            if x.dtype.kind != "f" or not x.size:
+            if x.dtype.kind != "f" or not x.size or not _takes_x_alone(layer):
                 continue
             report = check(layer, x)
             if not report.ok and not report.undecided:
                 return [replace(f, where=f"{name}.{f.where}", rank=f.rank) for f in report.findings if not f.remark]
     return []
+
+
+def _takes_x_alone(layer: Layer) -> bool:
+    """Return whether forward can be called with x; what else a layer needs, such as regions, nobody has kept."""
+    given = inspect.signature(layer.forward).parameters.values()
+    return sum(p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in given) <= 1
 
 
 def run_twice(inputs: Inputs) -> list[str]:

@@ -6,6 +6,7 @@ gave it: 64 and 192 kernels first, no groups, no local response normalisation. I
 """
 
 import math
+from numbers import Real
 
 from minicnn.errors import ArgumentError
 from minicnn.models.parts import Image, sides_of
@@ -23,8 +24,8 @@ def alexnet(*, input_shape: Image = (3, 224, 224), classes: int = 1000, width: f
     pixel, where larger ones get 11 x 11 in steps of 4.
     """
     channels, *sides = sides_of("alexnet", input_shape, least=15)
-    if not 0 < width < math.inf:
-        raise ArgumentError(f"alexnet: width must be above 0, not {width}")
+    if not isinstance(width, Real) or not 0 < width < math.inf:
+        raise ArgumentError(f"alexnet: width must be a number above 0, not {width!r}")
     a, b, c, d, features = (max(1, round(width * maps)) for maps in (64, 192, 384, 256, 4096))
     large = min(sides) >= LARGE
     if large:

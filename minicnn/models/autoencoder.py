@@ -14,7 +14,7 @@ def autoencoder(*, input_shape: Image = (1, 28, 28), depth: int = 2, width: int 
 
     Convolutions with stride 2 halve the sides `depth` times (the first has `width` channels, each further one twice as
     many), a 1 x 1 convolution makes the code, and transposed convolutions go back. Their kernels of 4 are a multiple of
-    the stride, so that every pixel is made of equally many terms and no chequerboard shows (Odena, Dumoulin and Olah,
+    the stride, so that every pixel is made of equally many terms and no checkerboard shows (Odena, Dumoulin and Olah,
     "Deconvolution and checkerboard artifacts", Distill 2016). The last layer is linear: train with `nn.MSELoss`.
     Sides are multiples of 2^depth. `model["encoder"](x)` is the code.
     """

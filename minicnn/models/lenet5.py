@@ -20,7 +20,7 @@ def lenet5(*, input_shape: Image = (1, 32, 32), classes: int = 10, padding: int 
     nonlinearity; that one is 1.7159 tanh(2 a / 3); and its last layer measures distances to bitmaps of the digits.
     """
     padding = whole_number("lenet5: padding", padding, least=0)
-    channels, height, width = sides_of("lenet5", input_shape, least=16 - 2 * padding)
+    channels, height, width = sides_of("lenet5", input_shape, least=max(1, 16 - 2 * padding))
     rows, columns = (((side + 2 * padding - 4) // 2 - 4) // 2 for side in (height, width))
 
     def conv(before: int, after: int, padding: int = 0) -> Conv2d:

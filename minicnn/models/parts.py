@@ -1,6 +1,7 @@
 """What several networks are made of."""
 
 import itertools
+import operator
 
 from minicnn.errors import ArgumentError
 from minicnn.nn import BatchNorm2d, Conv2d, Layer, ReLU, Sequential
@@ -13,7 +14,7 @@ def sides_of(name: str, image: Image, *, least: int, multiple: int = 1) -> Image
     """Return (C, H, W). Raises `ArgumentError` unless the sides are long enough, and multiples of a number."""
     wanted = f"sides of at least {least} pixels" + (f" that are multiples of {multiple}" if multiple > 1 else "")
     try:
-        channels, height, width = (int(size) for size in image)
+        channels, height, width = (operator.index(size) for size in image)
         fits = channels >= 1 and min(height, width) >= least and height % multiple == width % multiple == 0
     except (TypeError, ValueError):
         fits = False

@@ -58,7 +58,7 @@ class Sequential(Layer):
         if plan is None or not plan.holds(self.layers, x):
             plan = self._plan = Plan(self.layers, x)
         for names, step in plan.steps:
-            y = step.forward(x) if step else None
+            y = run_in(self, names[0], step, x) if step else None
             if y is None:
                 for name in names:
                     x = run_in(self, name, self.layers[name], x)
@@ -88,8 +88,9 @@ class Sequential(Layer):
         return [self, *(first.first_layers() if first else [])]
 
     def takes_integers(self) -> bool:
-        """Return whether the first layer takes whole numbers."""
-        return bool(self.layers) and self[0].takes_integers()
+        """Return whether the first layer that does anything takes whole numbers."""
+        first = next((layer for layer in self.layers.values() if not isinstance(layer, Identity)), None)
+        return first is not None and first.takes_integers()
 
     def append(self, layer: Layer) -> "Sequential":
         """Add a layer at the end, under the next free number."""
@@ -151,6 +152,10 @@ class Residual(Layer):
         """x went both ways, so its gradient is the sum of both."""
         return back_in(self, "body", self.body, dy) + back_in(self, "shortcut", self.shortcut, dy)
 
+    def takes_integers(self) -> bool:
+        """Return whether the body takes whole numbers."""
+        return self.body.takes_integers()
+
     def __repr__(self) -> str:
         return f"Residual({self.body!r}, {self.shortcut!r})"
 
@@ -160,6 +165,10 @@ class ResidualReLU(Fused):
     """Residual and ReLU: the sum never goes to memory."""
 
     kinds, forwards, backwards = (Residual, ReLU), ops.add_relu_forward, ops.relu_backward
+
+    def forward(self, x: Array) -> Array:
+        """Return what both make of x. An error is one of the paths' own: a second try would not help."""
+        return self.keep(*self._forward(x))
 
     def _forward(self, x: Array) -> tuple[Array, tuple]:
         y = ops.add_relu_forward(*self.layers[0].paths(x))
@@ -205,6 +214,10 @@ class Concat(Layer):
             start += channels
         return dx
 
+    def takes_integers(self) -> bool:
+        """Return whether a branch takes whole numbers."""
+        return any(branch.takes_integers() for branch in self.branches.values())
+
     def __repr__(self) -> str:
         return f"Concat({len(self.branches)} branches)"
 
@@ -240,10 +253,10 @@ def _check_each_once(layers: Iterable[Layer]) -> None:
         raise ArgumentError("one layer object stands in two places; a layer remembers one forward pass, so build two")
 
 
-def run_in(container: Layer, name: str, layer: Layer, x: Array, *context: Any) -> Array:
-    """Call a layer; an error on the way says where in the network it was."""
+def run_in(container: Layer, name: str, layer: Layer | Fused, x: Array, *context: Any) -> Any:
+    """Call a layer, or a step of several; an error on the way says where in the network it was."""
     try:
-        return layer(x, *context)
+        return layer.forward(x) if isinstance(layer, Fused) else layer(x, *context)
     except MinicnnError as error:
         error.add_note(_place(container, name))
         raise

@@ -7,7 +7,22 @@ from minicnn.backend import Array, CounterRng, array_module
 from minicnn.errors import ArgumentError, DataError, DTypeError, whole_number
 from minicnn.nn.init import Initialiser, normal
 from minicnn.nn.layer import Layer
-from minicnn.nn.parameter import new_weight
+from minicnn.nn.parameter import Parameter, started
+
+
+class Table(Parameter):
+    """One vector a row; that of the number that only fills up starts at zeros."""
+
+    def __init__(self, data: Array, padding_idx: int | None) -> None:
+        super().__init__(data)
+        self.padding_idx = padding_idx
+
+    def drawn(self, init: Initialiser, rng: CounterRng) -> np.ndarray:
+        """Draw all vectors but one."""
+        values = np.array(super().drawn(init, rng))
+        if self.padding_idx is not None:
+            values[self.padding_idx] = 0
+        return values
 
 
 class Embedding(Layer):
@@ -51,9 +66,8 @@ class Embedding(Layer):
         self.num_embeddings = whole_number("Embedding: num_embeddings", num_embeddings)
         self.embedding_dim = whole_number("Embedding: embedding_dim", embedding_dim)
         self.padding_idx = None if padding_idx is None else self._checked_index(padding_idx)
-        self.weight = new_weight((self.num_embeddings, self.embedding_dim), init if init is not None else normal(), rng)
-        if self.padding_idx is not None:
-            self.weight.data[self.padding_idx] = 0
+        table = Table(np.zeros((self.num_embeddings, self.embedding_dim), dtype=np.float32), self.padding_idx)
+        self.weight = started(table, init if init is not None else normal(), rng)
 
     def _checked_index(self, padding_idx: int) -> int:
         index = whole_number("Embedding: padding_idx", padding_idx, least=-self.num_embeddings)

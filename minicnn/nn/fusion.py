@@ -42,6 +42,10 @@ class Fused:
             y, saved = self._forward(x)
         except MinicnnError:
             return None
+        return self.keep(y, saved)
+
+    def keep(self, y: Array, saved: tuple) -> Array:
+        """Let every layer remember its part, and return y."""
         for layer, value in zip(self.layers, saved, strict=True):
             layer.saved = value
         self.left = [*saved, y]

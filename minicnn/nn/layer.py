@@ -46,12 +46,12 @@ class Layer(Remembers):
         """Add to the parameters' gradients and return the gradient with respect to the input of the last forward."""
         raise NotImplementedError(f"{type(self).__name__} has no backward pass yet")
 
-    def __call__(self, x: Array, *context: Any) -> Array:
+    def __call__(self, x: Array, *context: Any, **named: Any) -> Array:
         """Run the forward pass, then show layer, input and output to the hooks.
 
-        `context` is what else `forward` takes and no gradient comes back to, such as the lengths of sequences.
+        `context`, also by name, is what else `forward` takes and no gradient comes back to: `lstm(x, lengths=...)`.
         """
-        y = self.forward(x, *context)
+        y = self.forward(x, *context, **named)
         if not hasattr(y, "dtype"):
             what = "None; is a return missing?" if y is None else f"a {type(y).__name__}, expected an array"
             raise ArgumentError(f"{self!r}: forward returned {what}")

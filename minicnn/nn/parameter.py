@@ -21,9 +21,12 @@ class Parameter:
         The sum of the gradients since `zero_grad()`; None if there has been none. `add_grad` adds to it.
     frozen : bool
         A frozen parameter gets no gradient, and optimizers leave it alone.
+    is_weight : bool
+        Whether it is a weight, which initialisers draw and penalties hold down, and not a scale, a shift or a bias. By
+        default what has two axes or more is.
     """
 
-    def __init__(self, data: Array) -> None:
+    def __init__(self, data: Array, *, is_weight: bool | None = None) -> None:
         if getattr(getattr(data, "dtype", None), "kind", None) != "f":
             what = getattr(data, "dtype", type(data).__name__)
             raise DTypeError(
@@ -32,6 +35,11 @@ class Parameter:
         self.data = to_backend(data)
         self.grad: Array | None = None
         self.frozen = False
+        self.is_weight = self.data.ndim >= 2 if is_weight is None else is_weight
+
+    def drawn(self, init: Initialiser, rng: CounterRng) -> np.ndarray:
+        """Return new values (on the host) as an initialiser gives them; parameters in several parts draw each part."""
+        return np.asarray(init(tuple(self.data.shape), rng))
 
     def add_grad(self, grad: Array) -> None:
         """Add to the gradient, unless frozen. Raises `ShapeError` or `DTypeError` if it is not like the values."""
@@ -90,8 +98,15 @@ class Parameters(tuple[Parameter, ...]):
 
 def new_weight(shape: tuple[int, ...], init: Initialiser, rng: CounterRng | None) -> Parameter:
     """Return a float32 parameter that starts as `init` says, or with zeros under `init.undrawn()`."""
+    return started(Parameter(np.zeros(shape, dtype=np.float32)), init, rng)
+
+
+def started(parameter: Parameter, init: Initialiser, rng: CounterRng | None) -> Parameter:
+    """Return a parameter of zeros with its first values; with zeros under `init.undrawn()`."""
     rng = rng if rng is not None else default_rng()
-    return Parameter(np.asarray(init(shape, rng), dtype=np.float32) if drawing() else np.zeros(shape, dtype=np.float32))
+    if drawing():
+        parameter.data = to_backend(np.asarray(parameter.drawn(init, rng), dtype=np.float32))
+    return parameter
 
 
 def new_vector(size: int, value: float = 0.0) -> Parameter:

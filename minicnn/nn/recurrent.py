@@ -16,7 +16,7 @@ from minicnn.backend import Array, CounterRng, array_module, default_rng, to_hos
 from minicnn.errors import ArgumentError, DTypeError, ShapeError, whole_number
 from minicnn.nn.init import Initialiser, orthogonal, xavier_uniform
 from minicnn.nn.layer import Layer, check_input
-from minicnn.nn.parameter import Parameter, new_vector
+from minicnn.nn.parameter import Parameter, new_vector, started
 
 State = tuple[Array, ...]
 """What is handed from step to step, arrays (N, hidden_size): (h,) of a SimpleRNN, (h, c) of an LSTM."""
@@ -29,6 +29,19 @@ class Past(NamedTuple):
     state: State
     lengths: Array | None
     results: tuple[Array, ...]
+
+
+class GateWeights(Parameter):
+    """The weights of several gates, one below the other. Each starts by itself: its units are none of the others'."""
+
+    def __init__(self, data: Array, *, gates: int) -> None:
+        super().__init__(data)
+        self.gates = gates
+
+    def drawn(self, init: Initialiser, rng: CounterRng) -> np.ndarray:
+        """Draw one gate after the other."""
+        rows, columns = self.data.shape
+        return np.concatenate([init((rows // self.gates, columns), rng) for _ in range(self.gates)])
 
 
 class Recurrent(Layer):
@@ -61,9 +74,8 @@ class Recurrent(Layer):
         self.bias_hh_l0 = new_vector(len(first)) if bias else None
 
     def _new_weight(self, columns: int, init: Initialiser, rng: CounterRng) -> Parameter:
-        """Start each gate's weights by themselves: their units have nothing to do with the other gates'."""
-        blocks = [init((self.hidden_size, columns), rng) for _ in self.first_biases]
-        return Parameter(np.concatenate(blocks).astype(np.float32))
+        shape = len(self.first_biases) * self.hidden_size, columns
+        return started(GateWeights(np.zeros(shape, dtype=np.float32), gates=len(self.first_biases)), init, rng)
 
     def forward(self, x: Array, lengths: Any = None, state: State | None = None) -> Array:
         """x : (N, T, input_size) -> y : (N, hidden_size), or with return_sequences (N, T, hidden_size)
@@ -182,8 +194,12 @@ class Recurrent(Layer):
         if not isinstance(state, tuple | list) or len(state) != self.states:
             raise ShapeError(f"{self!r}: state must be a tuple {names} of arrays {shape}, not {type(state).__name__}")
         for part in state:
-            if np.shape(part) != shape:
-                raise ShapeError(f"{self!r}: state has an array of shape {np.shape(part)}, expected {names} of {shape}")
+            if not hasattr(part, "dtype"):
+                raise DTypeError(
+                    f"{self!r}: state holds a {type(part).__name__}, expected arrays: np.array(h, dtype=np.{x.dtype})"
+                )
+            if part.shape != shape:
+                raise ShapeError(f"{self!r}: state has an array of shape {part.shape}, expected {names} of {shape}")
             if part.dtype != x.dtype:
                 raise DTypeError(f"{self!r}: state holds {part.dtype} and x {x.dtype}; use state.astype(np.{x.dtype})")
         return tuple(state)

@@ -4,7 +4,7 @@ import numpy as np
 
 from minicnn import ops
 from minicnn.backend import Array, array_module
-from minicnn.errors import ArgumentError
+from minicnn.errors import ArgumentError, ShapeError
 from minicnn.geometry import PairLike, pair, short
 from minicnn.nn.layer import Layer, check_input, naming
 from minicnn.ops.roi_pool import check_roi_pool
@@ -49,7 +49,11 @@ class RoIMaxPool2d(Layer):
         size, scale = self.output_size, self.spatial_scale
         with naming(self):
             if not hasattr(rois, "dtype"):
-                rois = np.asarray(rois, dtype=np.float64).reshape(-1, 5 if len(rois) == 0 else np.shape(rois)[-1])
+                try:
+                    rois = np.asarray(rois, dtype=np.float64)
+                except ValueError:  # NumPy: an inhomogeneous shape
+                    raise ShapeError("rois must be (R, 5), rows of (image, x1, y1, x2, y2); the rows differ") from None
+                rois = rois.reshape(0, 5) if rois.size == 0 else rois
             if isinstance(rois, np.ndarray) and not isinstance(x, np.ndarray):
                 check_roi_pool(x, rois, size, scale)  # on a device nobody looks at their values
                 rois = array_module(x).asarray(rois)

@@ -40,8 +40,6 @@ class Upsample(Layer):
             raise ArgumentError(f"Upsample: give size or scale_factor, one of them, not {given}")
         if mode not in MODES:
             raise ArgumentError(f"Upsample: mode must be one of {listed(MODES)}, not {mode!r}")
-        if isinstance(scale_factor, float) and scale_factor.is_integer():
-            scale_factor = int(scale_factor)
         self.size = None if size is None else pair(size, "Upsample: size")
         self.scale_factor = None if scale_factor is None else pair(scale_factor, "Upsample: scale_factor")
         self.mode = mode

@@ -17,14 +17,9 @@ def adaptive_avg_pool2d_forward(x: Array, *, output_size: PairLike) -> Array:
     The mean over a rectangle is the mean of its rows' means, since they are equally long.
     """
     oh, ow = pair(output_size, "output_size")
-    xp, (n, c, h, w) = array_module(x), x.shape
-    across = xp.empty((n, c, h, ow), dtype=x.dtype)
-    for j, (left, right) in enumerate(adaptive_regions(w, ow)):
-        across[:, :, :, j] = x[:, :, :, left:right].mean(axis=3)
-    y = xp.empty((n, c, oh, ow), dtype=x.dtype)
-    for i, (top, bottom) in enumerate(adaptive_regions(h, oh)):
-        y[:, :, i] = across[:, :, top:bottom].mean(axis=2)
-    return y
+    xp, (h, w) = array_module(x), x.shape[2:]
+    across = xp.stack([x[:, :, :, left:right].mean(axis=3) for left, right in adaptive_regions(w, ow)], axis=3)
+    return xp.stack([across[:, :, top:bottom].mean(axis=2) for top, bottom in adaptive_regions(h, oh)], axis=2)
 
 
 @slot("dx")

@@ -24,7 +24,7 @@ def rnn_forward(
     """
     xp = array_module(x)
     a_by_step = _input_products(_up_to_end(x, lengths), w_ih, b)
-    y = xp.empty((*x.shape[:2], len(w_hh)), dtype=x.dtype)
+    y = xp.empty((*x.shape[:2], len(w_hh)), dtype=a_by_step.dtype)
     h = h0
     for t in range(x.shape[1]):
         h = xp.tanh(a_by_step[t] + h @ w_hh.T)
@@ -79,7 +79,7 @@ def lstm_forward(
     xp = array_module(x)
     n, steps, _ = x.shape
     gates_by_step = _input_products(_up_to_end(x, lengths), w_ih, b)
-    y = xp.empty((n, steps, h0.shape[1]), dtype=x.dtype)
+    y = xp.empty((n, steps, h0.shape[1]), dtype=gates_by_step.dtype)
     c = xp.empty_like(y)
     h_t, c_t = h0, c0
     for t in range(steps):

@@ -52,7 +52,9 @@ def upsample_bilinear_forward(x: Array, *, size: PairLike) -> Array:
     for axis, length, count in ((2, h, oh), (3, w, ow)):
         place = _places(xp, length, count)
         first = xp.floor(place).astype(xp.int64)
-        share = (place - first).astype(x.dtype).reshape(-1, *[1] * (3 - axis))
+        share = (place - first).reshape(-1, *[1] * (3 - axis))
+        if x.dtype.kind == "f":
+            share = share.astype(x.dtype)
         one = xp.take(between, first, axis=axis)
         other = xp.take(between, xp.minimum(first + 1, length - 1), axis=axis)
         between = one + share * (other - one)

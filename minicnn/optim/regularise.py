@@ -30,7 +30,7 @@ class Regulariser:
     """
 
     def __init__(self, *, only: Chooser | None = None) -> None:
-        self.only = only if only is not None else _has_two_axes
+        self.only = only if only is not None else _is_weight
 
     def penalty(self, parameters: Mapping[str, Parameter]) -> Array:
         """Return what is added to the loss: one number, an array without axes on the parameters' device."""
@@ -178,5 +178,5 @@ class MaxNorm(Regulariser):
         return f"MaxNorm({self.limit})"
 
 
-def _has_two_axes(name: str, parameter: Parameter) -> bool:
-    return parameter.data.ndim >= 2
+def _is_weight(name: str, parameter: Parameter) -> bool:
+    return parameter.is_weight

@@ -2,13 +2,16 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from minicnn.errors import ArgumentError, listed, whole_number
 from minicnn.train.callbacks import Callback
 from minicnn.train.means import RunningMeans, Totals, means_between
+
+if TYPE_CHECKING:
+    from minicnn.train.trainer import Trainer
 
 
 class StepHistory(Callback):
@@ -19,7 +22,7 @@ class StepHistory(Callback):
         analyse.plot_history(history, steps=steps, smoothing=0.9)
 
     Reading a measure waits for a GPU; with `every=10` it waits at one batch in ten, and each number is the mean over
-    ten. The last one of an epoch may be of fewer. A run that is resumed goes on with it.
+    ten, or over fewer where an epoch begins or ends. A run that is resumed goes on with it, and so does a second `fit`.
 
     Parameters
     ----------
@@ -36,6 +39,7 @@ class StepHistory(Callback):
 
     def __init__(self, every: int = 1) -> None:
         self.every = whole_number("every", every)
+        self._of: Trainer | None = None  # whose training it is
         self._begin()
 
     def _begin(self) -> None:
@@ -45,9 +49,14 @@ class StepHistory(Callback):
         self._before: Totals = {}
 
     def on_train_begin(self) -> None:
-        """Begin anew if this training is not the one that was seen before."""
-        if max([*self.step, *self.ends.values()], default=0) > self.trainer.pace.steps:
+        """Begin anew for another trainer; forget what an epoch that was interrupted has left."""
+        if self._of is not None and self._of is not self.trainer:
             self._begin()
+        self._of, done = self.trainer, self.trainer.pace.steps
+        kept = sum(step <= done for step in self.step)
+        self.step = self.step[:kept]
+        self._columns = {name: column[:kept] for name, column in self._columns.items()}
+        self.ends = {epoch: step for epoch, step in self.ends.items() if step <= done}
 
     def on_epoch_begin(self, epoch: int) -> None:
         """Begin new sums."""
@@ -62,9 +71,9 @@ class StepHistory(Callback):
         if step % self.every and batch < fitting.batches:
             return
         totals = logs.totals()
-        for name, value in means_between(self._before, totals).items():
-            column = self._columns.setdefault(name, [math.nan] * len(self.step))
-            column.append(value)
+        means = means_between(self._before, totals)
+        for name in {**self._columns, **means}:  # a measure may come or go between two fits
+            self._columns.setdefault(name, [math.nan] * len(self.step)).append(means.get(name, math.nan))
         self.step.append(step)
         self._before = totals
 
@@ -108,3 +117,4 @@ class StepHistory(Callback):
             for name, value in state.items()
             if name.startswith("measure/")
         }
+        self._of = None

@@ -76,3 +76,37 @@ def test_what_was_not_measured_is_said():
         StepHistory()["recall"]
     with pytest.raises(ArgumentError, match="every"):
         StepHistory(every=0)
+
+
+class Interrupting(Callback):
+    """Ctrl-C within the second epoch."""
+
+    def on_batch_end(self, batch, logs):
+        if (self.trainer.epoch, batch) == (1, 2):
+            raise KeyboardInterrupt
+
+
+def test_after_an_interruption_the_training_goes_on_with_what_was_whole(new_trainer, few):
+    steps, trainer = StepHistory(), new_trainer()
+    with pytest.raises(KeyboardInterrupt):
+        fit(trainer, few, steps, Interrupting())
+    fit(trainer, few, steps, epochs=1)
+    assert (steps.step, steps.ends) == ([1, 2, 3, 4, 5, 6], {1: 3, 2: 6})
+    assert len(steps["loss"]) == 6
+
+
+def test_two_trainings_are_not_mixed(new_trainer, few):
+    steps, other = StepHistory(), new_trainer()
+    fit(new_trainer(), few, steps, epochs=1)
+    fit(other, few, epochs=1)
+    fit(other, few, steps, epochs=1)
+    assert (steps.step, steps.ends) == ([4, 5, 6], {2: 6})
+
+
+def test_a_measure_may_go_between_two_fits(new_trainer, few):
+    steps, trainer = StepHistory(), new_trainer()
+    fit(trainer, few, steps, epochs=1)
+    trainer.metrics = {}
+    fit(trainer, few, steps, epochs=1)
+    assert [len(steps[name]) for name in ("loss", "accuracy")] == [6, 6]
+    assert np.isnan(steps["accuracy"][3:]).all()

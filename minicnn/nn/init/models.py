@@ -34,8 +34,8 @@ def initialise(
     init : initialiser
         A function (shape, rng) -> array of that shape.
     names : str, optional
-        Which parameters, as a pattern of dotted names: "*.bias", "features.*.weight". By default all with two axes or
-        more, the weights of linear and convolutional layers.
+        Which parameters, as a pattern of dotted names: "*.bias", "features.*.weight". By default all weights:
+        what has two axes or more and is no scale or shift.
     kind : class of layers, or tuple of them, optional
         Only the parameters that such layers own: `nn.Conv2d`.
     rng : CounterRng, optional
@@ -53,7 +53,7 @@ def initialise(
     chosen = {
         name: parameter
         for name, parameter in _owned(model, kind)
-        if not parameter.frozen and (parameter.data.ndim >= 2 if names is None else fnmatchcase(name, names))
+        if not parameter.frozen and (parameter.is_weight if names is None else fnmatchcase(name, names))
     }
     if not chosen:
         wanted = "with two axes or more" if names is None else f"called {names!r}"
@@ -80,7 +80,8 @@ def lsuv(
 ) -> dict[str, float]:
     """Scale the weights, layer after layer, until each layer's outputs on a batch x have variance 1 (LSUV).
 
-    For each layer with weights of two axes or more, in the order in which the model runs them:
+    For each layer whose weights are called `weight` (recurrent layers stay as they are), in the order in which the
+    model runs them:
 
         while |Var(y) - 1| >= tolerance, at most `most` times:    W = W / sqrt(Var(y)),    y the layer's output on x
 
@@ -168,9 +169,9 @@ def _variances(model: "Layer", x: Array) -> dict["Layer", float]:
 
 
 def _weight(layer: "Layer") -> Any:
-    """Return a layer's own weight if it has two axes or more, else None."""
+    """Return what a layer has under the name `weight` if it is one, else None."""
     weight = getattr(layer, "weight", None)
-    return weight if getattr(getattr(weight, "data", None), "ndim", 0) >= 2 else None
+    return weight if getattr(weight, "is_weight", False) else None
 
 
 def _owned(model: "Layer", kind: Any) -> Iterator[tuple[str, "Parameter"]]:
@@ -186,7 +187,7 @@ def _drawn(name: str, parameter: "Parameter", init: Initialiser, rng: CounterRng
     """Return new values for a parameter, of its dtype and where it lives."""
     shape = tuple(parameter.data.shape)
     try:
-        values = np.asarray(init(shape, rng))
+        values = parameter.drawn(init, rng)
     except ShapeError as error:
         raise ShapeError(f"{name}: {error}") from None
     if values.shape != shape:
