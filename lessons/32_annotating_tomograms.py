@@ -248,9 +248,10 @@ assert gain[2] > 0.1 > gain[1] + 0.05
 
 # %% [markdown]
 # Ribosomes are found by both: a window of 18 nm is nearly as large as they are. Membranes gain nothing, as their two
-# leaflets fit into the smallest window; what they need is full resolution, of which the U-Net has only 8 channels. The
-# gain lies with the filaments, whose two walls only the U-Net sees at once, and it comes for a fifth of the
-# multiplications: most of them are done on images of half and a quarter of the size.
+# leaflets fit into the smallest window; that they even lose a little may be because the U-Net has only 8 channels at
+# full resolution, where the plain CNN has 40 (see "Try"). The gain lies with the filaments, whose two walls only the
+# U-Net sees at once, and it comes for a fifth of the multiplications: most of them are done on images of half and a
+# quarter of the size.
 #
 # ## 5. Where the wedge has taken it
 #

@@ -14,21 +14,27 @@ from minicnn.data.synthetic.calcium import (
 )
 from minicnn.data.synthetic.calcium_tissue import Neurons
 from minicnn.data.synthetic.captions import decode_captions, encode_captions
+from minicnn.data.synthetic.cells import CellTimeLapse, cell_time_lapse
 from minicnn.data.synthetic.scenes import ShapeScenes, shape_scenes
+from minicnn.data.synthetic.skin import SkinLesions, skin_lesions
 from minicnn.data.synthetic.tomograms import TomogramSlices, tomogram_slices
 
 __all__ = [
     "CalciumFrames",
     "CalciumImaging",
     "CalciumMovie",
+    "CellTimeLapse",
     "Neurons",
     "ShapeScenes",
+    "SkinLesions",
     "TomogramSlices",
     "calcium_frames",
     "calcium_movie",
+    "cell_time_lapse",
     "decode_captions",
     "encode_captions",
     "shape_scenes",
+    "skin_lesions",
     "spike_response",
     "tomogram_slices",
 ]
