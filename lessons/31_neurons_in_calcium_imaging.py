@@ -241,15 +241,15 @@ def by_network(model):
     return find
 
 
-def by_peaks(score_map):
-    """Places whose score is the largest within 4 pixels."""
+def by_peaks(score_map, offset=0.0):
+    """Places whose score is the largest within 4 pixels, moved by `offset`."""
 
     def find(x):
         points, scores = [], []
         for frame in x:
             score = score_map(frame)
             tops = np.argwhere((score == maximum_filter(score, size=9)) & (score > 0))
-            points.append(tops)
+            points.append(tops + offset)
             scores.append(score[tuple(tops.T)])
         return points, scores
 
@@ -264,7 +264,8 @@ def blob(sigma):
 def mean_neuron(x, frames, seed):
     examples = patches(x, frames, seed)
     template = examples.x[examples.y == 1, 0].mean(axis=0)
-    return by_peaks(lambda frame: correlate(frame, template - template.mean(), mode="valid")[:-1, :-1])
+    score_map = lambda frame: correlate(frame, template - template.mean(), mode="valid")[:-1, :-1]  # noqa: E731
+    return by_peaks(score_map, offset=MIDDLE - MARGIN)  # a window of even width has its middle between two pixels
 
 
 def curve(findings, frames):

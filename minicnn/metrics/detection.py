@@ -175,8 +175,8 @@ def checked_boxes(name: str, boxes: Any) -> np.ndarray:
 
 
 def _row(name: str, values: Any, boxes: np.ndarray) -> np.ndarray:
-    """Return one value for each box."""
-    values = np.asarray(to_host(values))
+    """Return one value for each box. Scores are in float64: in small integers -scores overflows."""
+    values = np.asarray(to_host(values), dtype=np.float64 if name.endswith("scores") else None)
     if values.shape != (len(boxes),):
         raise ShapeError(f"{name} have shape {values.shape}, expected ({len(boxes)},), one for each box")
     if values.dtype.kind == "f" and np.isnan(values).any():

@@ -6,6 +6,7 @@ two findings of one cell are one right and one false.
 
 import math
 import warnings
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -152,19 +153,31 @@ def points_precision_recall_curve(
 
 def _grown(near: np.ndarray) -> np.ndarray:
     """Return for each row (F, T), in order, whether the largest matching of the rows so far grows by it: bool (F,)."""
-    partner: dict[int, int] = {}  # of true points
+    near_of = [np.flatnonzero(columns).tolist() for columns in near]
+    row_of: dict[int, int] = {}  # who has a column
+    column_of: dict[int, int] = {}  # and the other way round
 
-    def finds_place(row: int, seen: set[int]) -> bool:
-        for column in np.flatnonzero(near[row]).tolist():
-            if column in seen:
-                continue
-            seen.add(column)
-            if column not in partner or finds_place(partner[column], seen):
-                partner[column] = row
+    def grows(row: int) -> bool:
+        """Look for an augmenting path, breadth first: from row to a free column, whose rows move over by one."""
+        came_from: dict[int, int] = {}
+        waiting = deque([row])
+        while waiting:
+            r = waiting.popleft()
+            for column in near_of[r]:
+                if column in came_from:
+                    continue
+                came_from[column] = r
+                if column in row_of:
+                    waiting.append(row_of[column])
+                    continue
+                free: int | None = column
+                while free is not None:
+                    r = came_from[free]
+                    row_of[free], column_of[r], free = r, free, column_of.get(r)
                 return True
         return False
 
-    return np.array([finds_place(row, set()) for row in range(len(near))], dtype=bool)
+    return np.array([grows(row) for row in range(len(near))], dtype=bool)
 
 
 def _distances(found: np.ndarray, truth: np.ndarray, largest: float) -> np.ndarray:

@@ -102,6 +102,11 @@ def _checked(candidates: Sequence[Any], references: Sequence[Sequence[Any]]) -> 
             raise ShapeError(f"references[{i}] is one str, expected a list of right sentences: [{several!r}]")
         if not len(several):
             raise DataError(f"references[{i}] is empty; each candidate needs at least one right sentence")
+        words = isinstance(candidates[i], str)
+        if any(not hasattr(sentence, "__len__") or (isinstance(sentence, str) and not words) for sentence in several):
+            raise ShapeError(
+                f"references[{i}] holds words, expected a list of right sentences; if it is one, one list more: [[...]]"
+            )
     return [
         (_words(candidate), [_words(reference) for reference in several])
         for candidate, several in zip(candidates, references, strict=True)

@@ -79,8 +79,10 @@ class LayerNorm(_OfOneExample):
         self.normalized_shape = tuple(whole_number("LayerNorm: normalized_shape", length) for length in axes)
         self.eps = checked_eps("LayerNorm", eps)
         shape = self.normalized_shape
-        self.weight = Parameter(np.ones(shape, dtype=np.float32)) if elementwise_affine else None
-        self.bias = Parameter(np.zeros(shape, dtype=np.float32)) if elementwise_affine and bias else None
+        self.weight = Parameter(np.ones(shape, dtype=np.float32), is_weight=False) if elementwise_affine else None
+        self.bias = (
+            Parameter(np.zeros(shape, dtype=np.float32), is_weight=False) if elementwise_affine and bias else None
+        )
 
     def forward(self, x: Array) -> Array:
         """x, y : (N, ..., *normalized_shape)"""

@@ -91,3 +91,14 @@ def test_a_container_may_be_wrong_though_its_layers_are_right():
 def test_networks_of_either_precision_are_read(dtype):
     report = mc.gradcheck(network(ReLUByTheGradient()).astype(dtype), IMAGES.astype(dtype))
     assert report.findings[0].where == "2.0.x"
+
+
+@pytest.mark.parametrize("factor", [1.1, 2.0])
+def test_layers_that_take_more_than_x_are_left_out(factor):
+    class Wrong(nn.PoolUnpool):
+        def backward(self, dy):
+            return factor * super().backward(dy)
+
+    report = mc.gradcheck(Wrong(nn.Conv2d(2, 2, 1)), np.random.default_rng(0).normal(size=(2, 2, 4, 4)))
+    assert not report.ok
+    assert {finding.where for finding in report.findings} >= {"x"}

@@ -181,3 +181,11 @@ BAD = {
 def test_bad_inputs_are_refused(call, error, match):
     with pytest.raises(error, match=match):
         call()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, bool])
+def test_scores_of_any_kind_are_sorted_as_numbers(dtype):
+    boxes, scores = [[0, 0, 10, 10], [0, 0, 10, 9]], np.array([0, 1], dtype=dtype)
+    assert non_max_suppression(boxes, scores).tolist() == [1]
+    found = [([[0, 0, 10, 10], [50, 50, 60, 60]], scores[::-1], [0, 0])]
+    assert mean_average_precision(found, [([[0, 0, 10, 10]], [0])]) == 1.0

@@ -144,3 +144,10 @@ def test_bad_curves_are_refused():
         curve([[], []], [[], []], [[[1, 2]], []], distance=1)
     with pytest.raises(ArgumentError, match="distance must be"):
         curve([[[1, 2]]], [[0.5]], [[[1, 2]]], distance=0)
+
+
+def test_a_long_chain_of_points_is_matched():
+    points = np.stack([np.arange(3000.0), np.zeros(3000)], axis=1)
+    found, scores = [points[:-1] + np.array([0.5, 0])], [np.linspace(1, 0, 2999)]
+    _, recall, _ = metrics.points_precision_recall_curve(found, scores, [points[1:]], distance=0.6)
+    assert recall[0] == 1.0

@@ -121,3 +121,10 @@ def test_bad_inputs_are_refused(arguments, options, error, match):
     if not options:
         with pytest.raises(error, match=match):
             exact_match(*arguments)
+
+
+@pytest.mark.parametrize("measure", [bleu_score, exact_match])
+@pytest.mark.parametrize("words", [["a", "red", "circle"], [1, 2, 3]])
+def test_one_bracket_too_few_is_told(measure, words):
+    with pytest.raises(ShapeError, match="holds words, expected a list of right sentences"):
+        measure([words], [words])

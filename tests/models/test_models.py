@@ -235,7 +235,7 @@ def test_options_have_values_that_make_sense():
         models.create("resnet32", width=0)
     with pytest.raises(ArgumentError, match="vgg: stages must be a whole number of at least 1, not 0"):
         models.create("vgg", stages=0)
-    with pytest.raises(ArgumentError, match="alexnet: width must be above 0, not -1"):
+    with pytest.raises(ArgumentError, match="alexnet: width must be a number above 0, not -1"):
         models.create("alexnet", width=-1)
     with pytest.raises(ArgumentError, match="lenet5: padding must be a whole number of at least 0, not -1"):
         models.create("lenet5", padding=-1)

@@ -160,3 +160,22 @@ def test_containers_know_what_they_begin_with():
 def test_a_summary_begins_with_whole_numbers():
     rows = sentence_model().summary((6,)).rows
     assert [(row.output_shape, row.parameters) for row in rows] == [((6, 8), 32), ((16,), 1664), ((4,), 68)]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: nn.Sequential(nn.Concat(nn.Sequential(nn.Embedding(5, 3), nn.LSTM(3, 2)), nn.Embedding(5, 2))),
+        lambda: nn.Sequential(nn.Identity(), nn.Embedding(5, 3)),
+        lambda: nn.Residual(nn.Embedding(5, 3), nn.Embedding(5, 3)),
+    ],
+    ids=["Concat", "Identity", "Residual"],
+)
+def test_words_go_through_what_stands_before(make):
+    assert make().takes_integers()
+
+
+def test_what_fills_up_stays_at_zeros_when_drawn_again():
+    embedding = nn.Embedding(5, 3, padding_idx=1)
+    nn.init.initialise(embedding, nn.init.constant(2.0))
+    assert embedding.weight.data.tolist() == [[2] * 3, [0] * 3, [2] * 3, [2] * 3, [2] * 3]

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 import minicnn as mc
 from minicnn import nn, ops
+from minicnn.backend import use_backend
+from minicnn.errors import ArgumentError
 from minicnn.nn.containers import ResidualReLU
 from minicnn.nn.fusion import STEPS, BatchNormReLU, ConvReLU, ConvReLUMaxPool
 
@@ -421,3 +423,20 @@ def test_longer_steps_come_first():
     lengths = [len(step.kinds) for step in STEPS]
     assert lengths == sorted(lengths, reverse=True)
     assert {ConvReLUMaxPool, ConvReLU, BatchNormReLU, ResidualReLU} <= set(STEPS)
+
+
+def test_what_fails_within_a_residual_step_is_not_tried_again():
+    class Failing(nn.Layer):
+        calls = 0
+
+        def forward(self, x):
+            Failing.calls += 1
+            raise ArgumentError("no")
+
+    layer = Failing()
+    for _ in range(4):
+        layer = nn.Sequential(nn.Residual(layer), nn.ReLU())
+    with use_backend("numba"), pytest.raises(ArgumentError) as told:
+        layer(np.ones((1, 2, 3, 3), dtype=np.float32))
+    assert Failing.calls == 1
+    assert told.value.__notes__.count("(in layer '0' of Sequential)") == 4

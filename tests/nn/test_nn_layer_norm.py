@@ -129,3 +129,10 @@ def test_names_of_options_show():
     assert repr(nn.LayerNorm(3, elementwise_affine=False)) == "LayerNorm(3, elementwise_affine=False)"
     assert repr(nn.GroupNorm(2, 4, affine=False)) == "GroupNorm(2, 4, affine=False)"
     assert "LayerNorm(5)" in str(nn.Sequential(nn.LayerNorm(5), nn.Linear(5, 2)).summary((5,)))
+
+
+def test_scales_and_shifts_are_no_weights():
+    model = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.LayerNorm((2, 4, 4)), nn.Flatten(), nn.Linear(32, 3))
+    assert nn.init.initialise(model, nn.init.he_normal) == ["0.weight", "3.weight"]
+    assert list(nn.init.lsuv(model, normal(1, 50, 1, 4, 4, dtype=np.float32))) == ["0", "3"]
+    assert (model[1].weight.data == 1).all()

@@ -319,3 +319,27 @@ def test_other_bad_arguments_are_refused():
         nn.SimpleRNN(2.5, 3)
     with pytest.raises(mc.errors.BackwardError, match="backward was called before forward"):
         nn.LSTM(3, 5).backward(np.zeros((4, 5), dtype=np.float32))
+
+
+def test_each_gate_is_drawn_again_by_itself():
+    layer = nn.LSTM(8, 8)
+    nn.init.initialise(layer, nn.init.orthogonal, names="weight_hh_l0")
+    for gate in layer.weight_hh_l0.data.reshape(4, 8, 8):
+        np.testing.assert_allclose(gate @ gate.T, np.eye(8), atol=1e-5)
+
+
+@both_kinds
+def test_nothing_is_drawn_where_weights_will_be_loaded(kind):
+    with nn.init.undrawn():
+        assert not any(p.data.any() for p in kind(3, 4).parameters() if p.is_weight)
+
+
+def test_lengths_and_state_may_be_given_by_name():
+    layer, x = nn.LSTM(2, 3), normal(1, 2, 4, 2, dtype=np.float32)
+    state = tuple(normal(k, 2, 3, dtype=np.float32) for k in (2, 3))
+    np.testing.assert_array_equal(layer(x, state=state, lengths=[1, 4]), layer(x, [1, 4], state))
+
+
+def test_a_state_of_lists_is_refused():
+    with pytest.raises(DTypeError, match=r"state holds a list, expected arrays"):
+        nn.SimpleRNN(2, 3)(normal(1, 1, 4, 2, dtype=np.float32), None, ([[0.0, 0, 0]],))

@@ -152,3 +152,9 @@ def test_windows_that_share_a_maximum_add():
     _, argmax = ops.max_pool2d_forward(image, kernel=(1, 2), stride=1)
     y = ops.max_unpool2d_forward(np.array([[[[2.0, 3.0]]]]), argmax, shape=image.shape, kernel=(1, 2), stride=1)
     assert y.tolist() == [[[[0, 5, 0]]]]
+
+
+def test_whole_numbers_have_means_and_values_between():
+    x = np.array([[[[0, 100]]]])
+    assert ops.upsample_bilinear_forward(x, size=(1, 4)).ravel().tolist() == [0, 25, 75, 100]
+    assert ops.adaptive_avg_pool2d_forward(x, output_size=1).item() == 50
