@@ -82,6 +82,7 @@ def read_image_pairs(
 
     x : (N, C, H, W) float32 from 0 to 1   y : (N, H, W) int64 labels   in the order of the names
     A mask is a palette image or a grey one whose numbers are the labels. `images/07.jpg` belongs to `masks/07.png`.
+    An image that its EXIF data turns needs a mask that is turned alike.
 
     Parameters
     ----------
@@ -99,8 +100,9 @@ def read_image_pairs(
     ArgumentError
         If `classes`, `size` or `mode` is none of these.
     DataError
-        If an image has no mask or a mask no image; if their sizes differ; if a label is not below K (the message names
-        file, label and pixel); if a file is damaged; if the images have different sizes and `size` is not given.
+        If an image has no mask or a mask no image; if their sizes differ, or EXIF data turns the image alone; if a mask
+        is a JPEG, whose labels are not those that were saved; if a label is not below K (the message names file, label
+        and pixel); if a file is damaged; if the images have different sizes and `size` is not given.
     """
     size, mode, names = checked_size(size), checked_mode(mode), _class_names(classes)
     of_images, of_masks = _by_stem(Path(images)), _by_stem(Path(masks))
@@ -111,7 +113,8 @@ def read_image_pairs(
 
 
 def _pair(image: Path, mask: Path, count: int, size: Size, mode: str) -> tuple[np.ndarray, np.ndarray]:
-    picture, y = open_picture(image), labels_of(open_picture(mask), mask)
+    picture, turned, _ = open_picture(image)
+    y = labels_of(_checked_mask(mask, image, turned), mask)
     shape = (picture.height, picture.width)
     if shape != y.shape:
         raise DataError(f"{mask} has {_in_words(y.shape)}, but {image} has {_in_words(shape)}; a mask must fit")
@@ -124,6 +127,19 @@ def _pair(image: Path, mask: Path, count: int, size: Size, mode: str) -> tuple[n
             f"0 to {count - 1}{hint}"
         )
     return pixels_of(picture, image, mode, size), y if size is None else resized_labels(y, size)
+
+
+def _checked_mask(mask: Path, image: Path, turned: int) -> Any:
+    """Return a mask as an image of Pillow's; `turned` is the EXIF orientation of its image."""
+    picture, mask_turned, lossy = open_picture(mask)
+    if lossy:
+        raise DataError(f"{mask} is a JPEG, which changes labels at every edge; save masks as PNG")
+    if turned not in (1, mask_turned):  # drawn on the upright image or on the other? Where h = w, both would fit
+        raise DataError(
+            f"{image} is turned by its EXIF data, {mask} is not turned so; save the image upright "
+            "(PIL.ImageOps.exif_transpose), and see that the mask fits"
+        )
+    return picture
 
 
 def _check_partners(images: dict[str, Path], masks: dict[str, Path], in_images: Path, in_masks: Path) -> None:
@@ -167,7 +183,7 @@ def _class_folders(folder: Path) -> list[Path]:
 
 def _read_or_skip(path: Path, mode: str, size: Size, skip: bool) -> np.ndarray | None:
     try:
-        return pixels_of(open_picture(path), path, mode, size)
+        return pixels_of(open_picture(path).image, path, mode, size)
     except DataError as error:
         if not skip:
             raise

@@ -84,7 +84,7 @@ def read_medmnist(path: str | Path) -> Splits:
     columns = _columns(path, labels, known)
     for part in PARTS:
         _check_images(path, part, arrays, shape)
-    classes = known or tuple(str(k) for k in range(columns or 1 + max(int(y.max()) for y in labels.values())))
+    classes = known or tuple(str(k) for k in range(columns or _count_classes(path, labels)))
     for part, y in labels.items():
         _check_range(path, part, y, 2 if columns else len(classes))
     train, validation, test = (
@@ -164,7 +164,19 @@ def _labels(path: Path, part: str, arrays: dict[str, np.ndarray]) -> np.ndarray:
         raise DataError(f"{path}: {part}_labels are {labels.dtype}, expected integers")
     if labels.ndim not in (1, 2) or labels.size == 0:
         raise DataError(f"{path}: {part}_labels have shape {labels.shape}, expected (N, 1) or (N, L)")
+    below = np.argwhere(labels < 0)
+    if len(below):
+        value = labels[tuple(below[0])]
+        raise DataError(f"{path}: {part}_labels hold {value} in example {below[0][0]}; labels go from 0 upwards")
     return labels.reshape(len(labels), -1)
+
+
+def _count_classes(path: Path, labels: dict[str, np.ndarray]) -> int:
+    """Return one more than the largest label; a file with more classes than examples holds something else."""
+    largest, part = max((int(y.max()), part) for part, y in labels.items())
+    if largest >= sum(len(y) for y in labels.values()):
+        raise DataError(f"{path}: {part}_labels hold {largest}; are these class labels, 0, 1, ...?")
+    return largest + 1
 
 
 def _columns(path: Path, labels: dict[str, np.ndarray], known: tuple[str, ...] | None) -> int:
@@ -183,7 +195,7 @@ def _columns(path: Path, labels: dict[str, np.ndarray], known: tuple[str, ...] |
 
 
 def _check_range(path: Path, part: str, y: np.ndarray, count: int) -> None:
-    wrong = np.argwhere((y < 0) | (y >= count))
+    wrong = np.argwhere(y >= count)
     if len(wrong):
         row, column = wrong[0]
         raise DataError(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from minicnn.data.cifar import FOLDER, TEST, read_cifar10
+from minicnn.data.cifar import FOLDER, NAMES, TEST, TRAIN, read_cifar10
 from minicnn.data.dataset import ArrayDataset
 from minicnn.data.download import RemoteFile, by_hand, cache_folder, fetch
 from minicnn.data.idx import read_idx
@@ -35,7 +35,8 @@ def load(name: str, *, root: str | Path | None = None, seed: int = 0, download: 
         "pathmnist", "chestmnist" and the other 2-D sets of MedMNIST, of 28 x 28 pixels, see `read_medmnist`.
     root : path, optional
         The folder that holds the files, or holds a folder of the data set's name that does; by default the one that the
-        environment variable MINICNN_DATA names, else the folder that downloads go to (the user's cache).
+        environment variable MINICNN_DATA names, else the folder that downloads go to (the user's cache). Clothes and
+        digits lie in files of the same names: those of a `root` itself are clothes only if its name says "fashion".
     seed : int
         Of the split. MedMNIST comes split.
     download : bool
@@ -50,7 +51,7 @@ def load(name: str, *, root: str | Path | None = None, seed: int = 0, download: 
     OutputError
         If what is downloaded cannot be written.
     """
-    if name not in DATASETS:
+    if name not in tuple(DATASETS):  # a tuple can be asked for a list, too
         raise DataError(f"there is no data set {name!r}; the data sets are {listed(DATASETS)}")
     return DATASETS[name](root, seed, download)
 
@@ -65,8 +66,11 @@ def _digits(root: str | Path | None, seed: int, download: bool) -> Splits:
 
 def _cifar10(root: str | Path | None, seed: int, download: bool) -> Splits:
     def found(folder: Path, archive: RemoteFile) -> Path | None:
-        unpacked = (place for place in (folder / FOLDER, folder) if (place / TEST).is_file())
-        return next(unpacked, _existing(folder / archive.name))
+        wanted = (*TRAIN, TEST, NAMES)
+        there = {place: [(place / file).is_file() for file in wanted] for place in (folder / FOLDER, folder)}
+        whole = next((place for place, files in there.items() if all(files)), None)
+        half = None if download else next((place for place, files in there.items() if any(files)), None)
+        return whole or _existing(folder / archive.name) or half  # what half lacks, the reader says
 
     folder = _folder("cifar10", root, CIFAR10, download, found)
     return read_cifar10(found(folder, CIFAR10[0]) or folder, seed=seed)
@@ -89,7 +93,7 @@ def _idx(
     """Return MNIST, or a data set in files of the same names."""
     folder = _folder(name, root, files, download, lambda folder, file: _find(folder, file.name.removesuffix(".gz")))
     test = _read_idx_part(folder, "t10k", classes)
-    if _find(folder, "train-images-idx3-ubyte") is None:
+    if not any(_find(folder, f"train-{kind}") for kind in ("images-idx3-ubyte", "labels-idx1-ubyte")):
         return split(test, validation=0.1, test=0.1, seed=seed, name=name)
     whole = _read_idx_part(folder, "train", classes)
     train, validation = cut(whole, len(whole) // 10, seed=seed)
@@ -129,7 +133,8 @@ def _folder(
     environment = os.environ.get("MINICNN_DATA")
     base = Path(root) if root is not None else Path(environment) if environment else cache_folder()
     # fashion_mnist's files are called as mnist's are: what lies in a folder for all data sets may be either.
-    places = [base / name] if name == "fashion_mnist" and root is None else [base / name, base]
+    bare_is_its_own = name != "fashion_mnist" or (root is not None and "fashion" in base.absolute().name.lower())
+    places = [base / name, base] if bare_is_its_own else [base / name]
     folder = next((place for place in places if any(found(place, file) for file in files)), None)
     if download:
         folder = folder or base / name

@@ -2,7 +2,7 @@
 
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -10,13 +10,28 @@ from minicnn.errors import ArgumentError, DataError, whole_number
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".pgm", ".ppm")
 """Files with other endings are not looked at."""
+ORIENTATION = 0x0112
+"""EXIF's number for how an image is turned: 1 is upright."""
 CHANNELS = {"RGB": 3, "L": 1}
 DEEP = ("I;16", "I;16B", "I;16L", "I;16N")
 """Pillow's modes for grey of 16 bits, from 0 to 65535."""
 SHALLOW = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
 """Pillow's modes for 8 bits a channel."""
 
+LOSSY = ("JPEG", "MPO", "JPEG2000")
+"""Pillow's formats whose grey levels are not those that were saved; its WebP images are never grey."""
+LOSSY_IN_TIFF = ("jpeg", "tiff_jpeg", "webp")
+"""Pillow's names for such compressions inside a TIFF."""
+
 Size = tuple[int, int] | None
+
+
+class Picture(NamedTuple):
+    """An image of Pillow's, upright; the EXIF orientation, 1 to 8, that it had; whether it is a JPEG, or holds one."""
+
+    image: Any
+    orientation: int
+    lossy: bool
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -36,13 +51,13 @@ def checked_size(size: Any) -> Size:
 
 def checked_mode(mode: Any) -> str:
     """Return a mode. Raises `ArgumentError` for others than "RGB" and "L"."""
-    if mode not in CHANNELS:
+    if mode not in tuple(CHANNELS):  # a tuple can be asked for a list, too
         raise ArgumentError(f"mode must be 'RGB' (colour) or 'L' (grey), not {mode!r}")
     return str(mode)
 
 
-def open_picture(path: Path) -> Any:
-    """Return an image file as an image of Pillow's, decoded and turned upright as its EXIF data says.
+def open_picture(path: Path) -> Picture:
+    """Return an image file, decoded and turned upright as its EXIF data says.
 
     Raises `DataError` if it is damaged, has more pixels than Pillow allows, or holds several images.
     """
@@ -55,8 +70,11 @@ def open_picture(path: Path) -> Any:
                 frames = getattr(image, "n_frames", 1)
                 if frames > 1 and image.format != "MPO":  # a telephone's photograph, with smaller copies of itself
                     raise DataError(f"{path} holds {frames} images; save each as a file of its own")
+                orientation = image.getexif().get(ORIENTATION, 1)  # before a TIFF is decoded, which turns it
+                lossy = image.format in LOSSY or image.info.get("compression") in LOSSY_IN_TIFF
                 image.load()
-                return ImageOps.exif_transpose(image)
+                upright = ImageOps.exif_transpose(image)
+                return Picture(upright, orientation if orientation in range(2, 9) else 1, lossy)
     except DataError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):

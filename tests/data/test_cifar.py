@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from minicnn import data
+from minicnn.data import named
 from minicnn.data.cifar import read_cifar10_batch
 from minicnn.errors import DataError
 
@@ -100,6 +101,22 @@ def test_load_finds_both_by_name(place, root, request):
     path = request.getfixturevalue(place)
     root = path.parent if root == "above" or place == "archive" else path
     assert len(data.load("cifar10", root=root).train) == 90
+
+
+@pytest.mark.parametrize("lacking", FILES)
+def test_a_folder_half_unpacked_is_mended_by_a_download(folder, tmp_path, archive, lacking, monkeypatch):
+    (folder / lacking).unlink()
+    kept = archive.rename(tmp_path / "on_the_server.tar.gz")
+
+    def fetch(file, place):
+        place.mkdir(parents=True, exist_ok=True)
+        (place / file.name).write_bytes(kept.read_bytes())
+
+    monkeypatch.setattr(named, "fetch", fetch)
+    with pytest.raises(DataError, match=f"lacks {lacking}"):
+        data.load("cifar10", root=tmp_path)
+    assert len(data.load("cifar10", root=tmp_path, download=True).train) == 90
+    assert len(data.load("cifar10", root=tmp_path).train) == 90
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -118,6 +118,42 @@ def test_an_image_and_its_mask_are_turned_alike(folders):
 # What is wrong
 
 
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize(("orientation", "of_mask"), [(3, 1), (6, 1), (6, 8)])
+def test_an_image_that_is_turned_needs_a_mask_that_is(folders, suffix, orientation, of_mask):
+    """Also where both are square, so that the sizes do not tell."""
+    (folders[0] / "a.png").unlink()
+    (folders[1] / "a.png").unlink()
+    for folder, pixels, turned in zip(folders, (image_of(0), labels_of(0)), (orientation, of_mask), strict=True):
+        exif = Image.Exif()
+        exif[0x0112] = turned
+        Image.fromarray(pixels[:4, :4].copy()).save(folder / f"a.{suffix}", exif=exif)
+    with pytest.raises(
+        DataError, match=rf"images.a\.{suffix} is turned by its EXIF data, .*masks.a.* is not turned so"
+    ):
+        data.read_image_pairs(*folders, classes=3, size=(4, 4))
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [("a.jpg", {}), ("a.png", {"format": "JPEG"}), ("a.tif", {"compression": "jpeg"})]
+)
+def test_a_jpeg_is_no_mask(folders, name, options):
+    (folders[1] / "a.png").unlink()
+    Image.fromarray(labels_of(0)).save(folders[1] / name, **options)
+    with pytest.raises(
+        DataError, match=r"masks.a\.\w+ is a JPEG, which changes labels at every edge; save masks as PNG"
+    ):
+        data.read_image_pairs(*folders, classes=3)
+
+
+@pytest.mark.parametrize("lossless", [False, True])
+def test_webp_has_no_grey_images_and_is_no_mask(folders, lossless):
+    (folders[1] / "a.png").unlink()
+    Image.fromarray(labels_of(0)).save(folders[1] / "a.webp", lossless=lossless)
+    with pytest.raises(DataError, match=r"a\.webp has pixels of Pillow's mode 'RGB', but a mask's numbers are labels"):
+        data.read_image_pairs(*folders, classes=3)
+
+
 def test_a_label_out_of_range_is_named_with_file_and_pixel(folders):
     labels = labels_of(1)
     labels[4, 2] = 3
@@ -183,6 +219,7 @@ def test_empty_and_missing_folders_are_named(folders, tmp_path):
         ({"classes": ()}, "classes is empty"),
         ({"classes": 3, "size": (4, -1)}, r"size\[1\], the width, must be"),
         ({"classes": 3, "mode": "P"}, "mode must be 'RGB'"),
+        ({"classes": 3, "mode": ["L"]}, r"mode must be 'RGB' \(colour\) or 'L' \(grey\), not \['L'\]"),
     ],
 )
 def test_bad_arguments_are_refused(folders, arguments, words):

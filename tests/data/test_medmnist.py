@@ -153,6 +153,23 @@ def test_arrays_of_other_shapes_types_and_labels_are_refused(file, change, words
         data.read_medmnist(file(arrays() | change, "bloodmnist.npz"))
 
 
+def test_more_classes_than_examples_are_none(file):
+    content = arrays(dtype=np.int64)
+    content["val_labels"][3] = 22
+    assert len(data.read_medmnist(file(content)).classes) == 23  # as many as there are examples
+    content["val_labels"][3] = 3_000_000
+    with pytest.raises(DataError, match=r"val_labels hold 3000000; are these class labels, 0, 1, \.\.\.\?"):
+        data.read_medmnist(file(content))
+
+
+def test_labels_below_0_are_told_before_others(file):
+    content = arrays(dtype=np.int64)
+    content |= {f"{part}_labels": np.full((count, 1), -1) for part, count in COUNTS.items()}
+    content["test_labels"][0] = 3_000_000
+    with pytest.raises(DataError, match="train_labels hold -1 in example 0; labels go from 0 upwards"):
+        data.read_medmnist(file(content))
+
+
 def test_a_finding_is_there_or_not(file):
     content = arrays(columns=14)
     content["val_labels"][3, 5] = 2

@@ -72,6 +72,11 @@ def test_an_unknown_name_lists_the_known_ones():
         data.load("cifar")
 
 
+def test_a_list_of_names_is_no_name():
+    with pytest.raises(DataError, match=r"no data set \['mnist'\]; the data sets are"):
+        data.load(["mnist"])
+
+
 IMAGES, LABELS = "images-idx3-ubyte", "labels-idx1-ubyte"
 
 
@@ -134,6 +139,14 @@ class TestMnist:
         assert (len(train), len(validation)) == (270, 30)
         np.testing.assert_array_equal(test.x[:, 0], images_of(200).astype(np.float32) / 255)
         np.testing.assert_array_equal(test.y, labels_of(200))
+
+    @pytest.mark.parametrize("lacking", [IMAGES, LABELS])
+    def test_one_train_file_without_the_other_is_not_passed_over(self, t10k, lacking):
+        write(t10k, f"train-{IMAGES}", images_of(300, seed=1))
+        write(t10k, f"train-{LABELS}", labels_of(300))
+        (t10k / f"train-{lacking}.gz").unlink()
+        with pytest.raises(DataError, match=f"lacks train-{lacking}"):
+            data.load("mnist", root=t10k)
 
     def test_plain_files_serve_as_well(self, tmp_path):
         write(tmp_path, f"t10k-{IMAGES}", images_of(200), zipped=False)
@@ -230,8 +243,27 @@ class TestFashionMnist:
         with pytest.raises(DataError, match=r"fashion_mnist is not in .*fashion_mnist\. Load it with download=True"):
             data.load("fashion_mnist")
 
-    def test_a_folder_that_is_named_as_its_own_may_be_called_anything(self, root):
-        assert len(data.load("fashion_mnist", root=root / "fashion_mnist").train) == 160
+    def test_digits_of_a_root_are_not_taken_for_clothes_either(self, root):
+        for path in (root / "fashion_mnist").iterdir():
+            path.unlink()
+        with pytest.raises(DataError, match=r"fashion_mnist is not in .*fashion_mnist\. Load it with download=True"):
+            data.load("fashion_mnist", root=root)
+
+    def test_a_download_leaves_the_roots_digits_alone(self, root, monkeypatch):
+        for path in (root / "fashion_mnist").iterdir():
+            path.unlink()
+        asked = []
+        monkeypatch.setattr(named, "fetch", lambda file, folder: asked.append((folder, file.name)))
+        with pytest.raises(DataError, match=r"fashion_mnist lacks t10k-images"):  # nothing came
+            data.load("fashion_mnist", root=root, download=True)
+        assert asked == [(root / "fashion_mnist", file.name) for file in FASHION_MNIST]
+
+    @pytest.mark.parametrize("name", ["fashion_mnist", "Fashion-MNIST"])
+    def test_a_folder_whose_name_says_that_it_holds_clothes_may_be_the_root(self, root, name, monkeypatch):
+        (root / "fashion_mnist").rename(root / name)
+        assert len(data.load("fashion_mnist", root=root / name).train) == 160
+        monkeypatch.chdir(root / name)
+        assert len(data.load("fashion_mnist", root=".").train) == 160
 
 
 def test_what_was_downloaded_to_the_cache_is_found_without_a_root(no_folder):
