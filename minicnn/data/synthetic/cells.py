@@ -11,6 +11,7 @@ from minicnn.data.synthetic.walk import Walk, log_normal, reflected
 from minicnn.errors import ArgumentError, whole_number
 from minicnn.ops import random_normal, random_uniform
 
+STREAM = int.from_bytes(b"cell", "big")
 CLASSES = ("lineage 0", "lineage 1")
 SPREAD_OF_RISE, FLICKER = 0.015, 0.15
 """Standard deviations: of how fast granularity rises, per frame, among cells of a lineage; and from frame to frame."""
@@ -119,7 +120,7 @@ def cell_time_lapse(
     walks = [Walk(*both) for both in zip(_two("persistence", persistence), _two("speed", speed), strict=True)]
     rises = _two("rise", rise, least=-np.inf)
     noise, cycle = _number("noise", noise, 0), _number("cycle", cycle, 8)
-    rng = CounterRng(seed)
+    rng = CounterRng(seed, STREAM)
     labels = (random_uniform(rng.next_key(), shape=(n,)) < 0.5).astype(np.int64)
     lengths = shortest + (random_uniform(rng.next_key(), shape=(n,)) * (frames - shortest + 1)).astype(np.int64)
     steps = np.empty((2, n, frames - 1))

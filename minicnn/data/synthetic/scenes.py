@@ -10,13 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.backend import CounterRng, Key
+from minicnn.backend import CounterRng
 from minicnn.data.synthetic.captions import describe, words_of
+from minicnn.data.synthetic.pixel_noise import pixel_noise
 from minicnn.data.synthetic.shapes import SHAPES, box_around, distance_to_edge
 from minicnn.errors import ArgumentError, listed, probability, whole_number
 from minicnn.geometry import PairLike, pair
-from minicnn.ops import random_bits, random_normal, random_uniform
+from minicnn.ops import random_normal, random_uniform
 
+STREAM = int.from_bytes(b"scen", "big")
 COLOURS: dict[str, tuple[float, float, float]] = {
     "red": (0.85, 0.15, 0.15),
     "green": (0.15, 0.65, 0.20),
@@ -136,7 +138,7 @@ def shape_scenes(
     _check_counts(n, objects, clutter)
     _check_numbers(rotation=rotation, colour_spread=colour_spread, noise=noise, occlusion=occlusion, shading=shading)
     _check_looks(radius, (H, W), shapes, colours)
-    rng = CounterRng(seed)
+    rng = CounterRng(seed, STREAM)
     things = _draw_things(rng, n, objects, radius, rotation, shapes, len(colours))
     owners, visible = _place(rng, things, (H, W), occlusion)
 
@@ -154,7 +156,7 @@ def shape_scenes(
             images[some] = part
     images *= _light(_uniform(rng, 0, shading, n), _uniform(rng, 0, 2 * np.pi, n), (H, W))
     if noise:
-        images += np.float32(noise) * _normal(rng.next_key(), images.shape)
+        images += np.float32(noise) * pixel_noise(rng.next_key(), shape=images.shape)
 
     def of_each(table: np.ndarray) -> list[np.ndarray]:
         return [row[:count] for row, count in zip(table, things.there.sum(axis=1), strict=True)]
@@ -273,18 +275,6 @@ def _lay(images: np.ndarray, distance: np.ndarray, rgb: np.ndarray) -> None:
     """Lay one shape of a colour (N, 3) over each image, in place; an edge through a pixel covers a part of it."""
     alpha = np.clip(0.5 - distance, 0, 1)[:, None].astype(images.dtype)
     images += alpha * (rgb[:, :, None, None].astype(images.dtype) - images)
-
-
-def _normal(key: Key, shape: tuple[int, ...]) -> np.ndarray:
-    """Return standard normal numbers as `ops.random_normal` does, but float32 of 24 random bits, and up to 5.9.
-
-    Box and Muller, 1958, take two uniform numbers and give two normal ones, sqrt(-2 ln u) times cos and sin of 2 pi v.
-    With three numbers a pixel, most of a scene's time would go into digits that nobody sees.
-    """
-    half = -(-int(np.prod(shape)) // 2)
-    u, v = ((random_bits(key, count=2 * half) >> 8).astype(np.float32) + np.float32(0.5)).reshape(2, half) * 2.0**-24
-    r, angle = np.sqrt(-2 * np.log(u)), np.float32(2 * np.pi) * v
-    return np.concatenate([r * np.cos(angle), r * np.sin(angle)])[: int(np.prod(shape))].reshape(shape)
 
 
 def _light(strength: np.ndarray, direction: np.ndarray, size: tuple[int, int]) -> np.ndarray:

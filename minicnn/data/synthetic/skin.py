@@ -10,6 +10,7 @@ from minicnn.data.synthetic.skin_drawing import FIELD, draw_hairs, draw_skin, sh
 from minicnn.errors import ArgumentError, probability, whole_number
 from minicnn.ops import random_normal, random_uniform
 
+STREAM = int.from_bytes(b"skin", "big")
 CLASSES = ("benign", "malignant")
 LARGEST = np.array([0.2, 0.08, 0.8, 10.0])
 """No asymmetry, border irregularity, colour variegation or diameter reaches this."""
@@ -123,7 +124,7 @@ def skin_lesions(
         _not_negative(name, value)
     if not _not_negative("illumination", illumination) < 1:
         raise ArgumentError(f"illumination must be below 1, where a side would be black, not {illumination}")
-    rng = CounterRng(seed)
+    rng = CounterRng(seed, STREAM)
     labels = (random_uniform(rng.next_key(), shape=(n,)) < prevalence).astype(np.int64)
     signs = random_normal(rng.next_key(), shape=(n, 4)) + labels[:, None] * difference / 2  # 4 (1/2)^2 = 1
     evidence = difference / 2 * signs.sum(axis=1) - difference**2 / 2
