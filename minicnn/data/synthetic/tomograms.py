@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 
 from minicnn.backend import CounterRng, Key
-from minicnn.data.augment.ranges import at_least
 from minicnn.data.synthetic.cell_shapes import BACKGROUND, RIBOSOME, Filament, Ribosome, Shape, Vesicle, inside
-from minicnn.errors import ArgumentError, whole_number
+from minicnn.errors import ArgumentError, at_least, whole_number
 from minicnn.ops import random_keys, random_normal, random_uniform
 
 STREAM = int.from_bytes(b"tomo", "big")
