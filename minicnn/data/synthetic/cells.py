@@ -16,7 +16,7 @@ CLASSES = ("lineage 0", "lineage 1")
 SPREAD_OF_RISE, FLICKER = 0.015, 0.15
 """Standard deviations: of how fast granularity rises, per frame, among cells of a lineage; and from frame to frame."""
 STRAIGHT = 1e6
-"""The most frames of persistence: beyond, rounding makes the covariance of a film's steps singular."""
+"""The most frames of persistence; far beyond, from 1e14, rounding makes the covariance of a film's steps singular."""
 CHUNK = 1024
 Two = tuple[float, float]
 
