@@ -70,7 +70,7 @@ apart = [
 ]
 assert abs(apart[0]) < 0.35
 assert abs(apart[1]) < 0.35
-assert min(apart[3:]) > 1.5 > apart[2]
+assert min(apart[3:]) > 1.75 > apart[2]
 
 # %%
 figure = Figure(figsize=(11, 5.6), layout="constrained", dpi=120)

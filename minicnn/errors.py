@@ -1,5 +1,6 @@
 """The package's own exceptions: each is a `MinicnnError` and also the built-in that a caller would expect."""
 
+import math
 import numbers
 import reprlib
 from typing import Any
@@ -80,11 +81,29 @@ def whole_number(name: str, value: object, *, least: int = 1) -> int:
     return number
 
 
-def probability(name: str, value: object) -> float:
+def at_least(name: str, value: Any, least: float = 0.0, *, above: bool = False) -> float:
+    """Return a finite number of at least `least`, or above it. Raises `ArgumentError` for anything else."""
+    if not is_number(value) or not math.isfinite(value) or value < least or (above and value == least):
+        bound = f" {'above' if above else 'of at least'} {least:g}" if least > -math.inf else ""
+        raise ArgumentError(f"{name} must be a number{bound}, not {value!r}")
+    return value
+
+
+def probability(name: str, value: Any) -> float:
     """Return the value as a float. Raises `ArgumentError` unless it is a number from 0 to 1."""
-    if not isinstance(value, numbers.Real) or isinstance(value, bool) or not 0 <= float(value) <= 1:
+    if not is_number(value) or not 0 <= value <= 1:
         raise ArgumentError(f"{name} is a probability and must lie between 0 and 1, not {value!r}")
     return float(value)
+
+
+def is_number(value: Any) -> bool:
+    """Return whether it is one real number, not a truth value, a string or an array."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def is_pair(value: Any) -> bool:
+    """Return whether it is a tuple or a list of two numbers."""
+    return isinstance(value, tuple | list) and len(value) == 2 and all(map(is_number, value))
 
 
 def listed(names: object) -> str:

@@ -4,7 +4,6 @@ A found point and a true one may be matched if they lie at most `distance` apart
 two findings of one cell are one right and one false.
 """
 
-import math
 import warnings
 from collections import deque
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from minicnn.backend import to_host
-from minicnn.errors import ArgumentError, DataError, ShapeError, UndefinedMetricWarning
+from minicnn.errors import DataError, ShapeError, UndefinedMetricWarning, at_least
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ def match_points(found: Any, truth: Any, *, distance: float) -> PointMatches:
     """
     from scipy.optimize import linear_sum_assignment
 
-    apart = _distances(*_two_sets(found, truth, ""), _checked_distance(distance))
+    apart = _distances(*_two_sets(found, truth, ""), at_least("distance", distance, above=True))
     F, T = apart.shape
     near = np.isfinite(apart)
     rows, columns = linear_sum_assignment(np.where(near, apart, (min(F, T) + 1) * distance))
@@ -131,7 +130,7 @@ def points_precision_recall_curve(
         if not np.isfinite(own).all():
             raise DataError(f"scores of image {i} hold {own[~np.isfinite(own)][0]}; they must be finite")
         order = np.argsort(-own, kind="stable")
-        apart = _distances(points[order], true, _checked_distance(distance))
+        apart = _distances(points[order], true, at_least("distance", distance, above=True))
         all_scores.append(own[order])
         right.append(_grown(np.isfinite(apart)))
         total += len(true)
@@ -198,12 +197,6 @@ def _two_sets(found: Any, truth: Any, where: str) -> tuple[np.ndarray, np.ndarra
         if not np.isfinite(points).all():
             raise DataError(f"{name}{where} holds {points[~np.isfinite(points)][0]}; points must be finite")
     return found, truth
-
-
-def _checked_distance(distance: Any) -> float:
-    if not (isinstance(distance, int | float | np.number) and 0 < distance < math.inf):
-        raise ArgumentError(f"distance must be a number above 0, not {distance!r}")
-    return float(distance)
 
 
 def _share(part: int, whole: int, why: str) -> float:

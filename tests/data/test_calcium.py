@@ -304,6 +304,13 @@ def test_drift_moves_the_tissue_and_not_the_microscope():
         ({"neurons": -1}, "neurons must be a whole number of at least 0"),
         ({"vessels": 1.5}, "vessels must be a whole number"),
         ({"radius": (7, 5)}, r"radius must be the least and the largest, .* not \(7, 5\)"),
+        ({"radius": 5}, "radius must be the least and the largest, .* not 5"),
+        ({"radius": ("5", "7")}, "radius must be the least and the largest"),
+        ({"nucleus": "half"}, "nucleus must lie between 0 and 0.9, not 'half'"),
+        ({"overlap": True}, "overlap must lie between 0 and 1, not True"),
+        ({"blur": "much"}, "blur must be a number of at least 0, not 'much'"),
+        ({"photons": "many"}, "photons must be a number above 0, not 'many'"),
+        ({"rate": True}, "rate must be a number of at least 0, not True"),
         ({"nucleus": 1.2}, "nucleus must lie between 0 and 0.9, not 1.2"),
         ({"overlap": -0.1}, "overlap must lie between 0 and 1, not -0.1"),
         ({"blur": np.nan}, "blur must be a number of at least 0, not nan"),
@@ -325,6 +332,8 @@ def test_arguments_without_sense_are_refused():
         calcium_frames(1, 3)
     with pytest.raises(ArgumentError, match="drift must be a number of at least 0, not -1"):
         calcium_movie(2, SMALL, drift=-1)
+    with pytest.raises(ArgumentError, match="drift must be a number of at least 0, not 'far'"):
+        calcium_movie(2, SMALL, drift="far")
     with pytest.raises(ArgumentError, match="indicator must be one of"):
         spike_response("GFP", np.zeros(3))
     with pytest.raises(ArgumentError, match=r"only \d+ of 60 neurons found a place on 48 x 48 pixels"):

@@ -249,6 +249,25 @@ BAD = {
     "shape": ({"shapes": ["heart"]}, "some of 'circle', 'square'"),
     "one shape": ({"shapes": "circle"}, "a list of some"),
     "colours": ({"colours": {"red": (255, 0, 0)}}, "colours must give"),
+    "colours no mapping": ({"colours": 5}, "colours must give"),
+    "colours as text": ({"colours": {"red": "red"}}, "colours must give .* not {'red': 'red'}"),
+    "colours of two lengths": ({"colours": {"red": (1, 0, 0), "green": (0, 1)}}, "colours must give"),
+    "two words": ({"colours": {"dark red": (1, 0, 0)}}, "must be one word, not 'dark red'"),
+    "no word": ({"colours": {"": (1, 0, 0)}}, "must be one word, not ''"),
+    "no text": ({"colours": {3: (1, 0, 0)}}, "must be one word, not 3"),
+    "a word of the grammar": ({"colours": {"left": (1, 0, 0)}}, "'left' is a word of the grammar"),
+    "a mark": ({"colours": {"<end>": (1, 0, 0)}}, "'<end>' is a word of the grammar"),
+    "a shape twice": ({"shapes": ["ring", "ring"]}, "'ring' is there twice"),
+    "a colour named as a shape": ({"colours": {"ring": (1, 0, 0)}}, "'ring' is there twice"),
+    "one number of objects": ({"objects": 3}, "objects must be the least and the largest number of shapes, .* not 3"),
+    "objects as text": ({"objects": "12"}, "objects must be the least and the largest"),
+    "a half object": ({"objects": (1.5, 2)}, "objects must be a whole number of at least 1, not 1.5"),
+    "one radius": ({"radius": 8}, r"radius must be two numbers from 2 to 32 .* not 8"),
+    "radius as text": ({"radius": ("6", "8")}, "radius must be two numbers"),
+    "noise as text": ({"noise": "loud"}, "noise must be a number of at least 0, not 'loud'"),
+    "shading as text": ({"shading": "dark"}, "shading must be at least 0 and below 1, not 'dark'"),
+    "clutter's spread": ({"colour_spread": True}, "colour_spread must be a number of at least 0, not True"),
+    "shapes as a number": ({"shapes": 3}, "shapes must be a list"),
     "no colours": ({"colours": {}}, "colours must give"),
     "full": ({"size": 24, "radius": (11, 11), "objects": (4, 4), "occlusion": 0.0}, "do not fit into 24 x 24"),
 }
@@ -258,6 +277,11 @@ BAD = {
 def test_bad_arguments_are_refused(arguments, match):
     with pytest.raises(ArgumentError, match=match):
         shape_scenes(**{"n": 2, **arguments})
+
+
+def test_whole_numbers_may_be_floats():
+    scenes = shape_scenes(2.0, objects=(1.0, 2.0), clutter=1.0, seed=3)
+    np.testing.assert_array_equal(scenes.images, shape_scenes(2, objects=(1, 2), clutter=1, seed=3).images)
 
 
 def test_bad_sentences_are_refused():

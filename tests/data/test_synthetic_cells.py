@@ -1,5 +1,7 @@
 """Films of cells: paths as Fürth says, frames that tell nothing, evidence that is the likelihood ratio."""
 
+from decimal import Decimal, localcontext
+
 import numpy as np
 import pytest
 from scipy import integrate, stats
@@ -52,6 +54,33 @@ def test_noise_and_lengths_change_nothing_else():
 
 
 class TestWalk:
+    @pytest.mark.parametrize("persistence", [1e-3, 0.5, 99.0, 101.0, 1e5, 1e6])
+    def test_covariance_has_all_its_digits(self, persistence):
+        u, apart = 1 / Decimal(persistence), Decimal(3)
+        a = (-u).exp()
+        covariance = Walk(persistence, 2.0).covariance(5)
+        np.testing.assert_allclose(covariance[0, 0], float(4 * (u - 1 + a) / u**2), rtol=1e-10)
+        np.testing.assert_allclose(covariance[0, 1], float(2 * ((1 - a) / u) ** 2), rtol=1e-10)
+        np.testing.assert_allclose(covariance[4, 1], float(2 * ((1 - a) / u) ** 2 * a ** (apart - 1)), rtol=1e-10)
+
+    def test_log_likelihood_of_an_almost_straight_path(self):
+        """By elimination in 60 digits: x'C^-1 x and det C from the pivots of C = L D L'."""
+        path = [0.7 + 1e-3 * (-1) ** t for t in range(12)]
+        with localcontext(prec=60):
+            P, rest = Decimal(10) ** 5, [Decimal(x) for x in path]
+            a = (-1 / P).exp()
+            between = [P**2 * (1 / P - 1 + a), *(P**2 * (1 - a) ** 2 * a**k / 2 for k in range(11))]
+            C = [[between[abs(i - j)] for j in range(12)] for i in range(12)]
+            exact = Decimal(0)
+            for k in range(12):
+                exact -= (rest[k] ** 2 / C[k][k] + C[k][k].ln() + Decimal(2 * np.pi).ln()) / 2
+                for i in range(k + 1, 12):
+                    factor = C[i][k] / C[k][k]
+                    rest[i] -= factor * rest[k]
+                    C[i] = [c - factor * above for c, above in zip(C[i], C[k], strict=True)]
+        got = Walk(1e5, 1.0).log_likelihood(np.array(path))[-1]
+        assert got == pytest.approx(float(exact), rel=1e-6)
+
     def test_covariance_is_that_of_the_velocity_integrated(self):
         walk = Walk(persistence=2.5, speed=1.2)
         covariance = walk.covariance(4)
@@ -132,7 +161,8 @@ def test_evidence_grows_and_means_what_it_says(films):
     p = 1 / (1 + np.exp(-films.evidence[:, 4]))
     for low, high in ((0.05, 0.35), (0.35, 0.65), (0.65, 0.95)):
         among = (p > low) & (p < high)
-        assert abs(films.labels[among].mean() - p[among].mean()) < 0.1
+        error = np.sqrt((p * (1 - p))[among].mean() / among.sum())
+        assert abs(films.labels[among].mean() - p[among].mean()) < 3 * error
 
 
 def test_no_lineage_is_more_often_anywhere(films):
@@ -176,8 +206,8 @@ def test_granularity_is_contrast_and_not_brightness():
     films = cell_time_lapse(300, 1, seed=2, noise=0, cycle=1e9)
     inner = films.patches(5)[:, 0, 0]
     level = films.granularity[:, 0]
-    assert np.corrcoef(np.log(inner.std(axis=(1, 2))), level)[0, 1] > 0.6
-    assert abs(np.corrcoef(inner.mean(axis=(1, 2)), level)[0, 1]) < 0.2
+    assert np.corrcoef(np.log(inner.std(axis=(1, 2))), level)[0, 1] > 0.8
+    assert abs(np.corrcoef(inner.mean(axis=(1, 2)), level)[0, 1]) < 0.4  # 0.17 over many films, with an error of 0.08
 
 
 def test_cells_grow_and_divide():
@@ -228,6 +258,10 @@ def test_patches_have_the_cell_in_the_middle(side):
         ({"shortest": 0}, "shortest must be a whole number of at least 1, not 0"),
         ({"persistence": 3}, "persistence must be a pair, a number for each lineage, not 3"),
         ({"persistence": (0, 3)}, "persistence must be a number of at least 0.001, not 0"),
+        ({"persistence": (1, 2e6)}, r"persistence must be at most 1e\+06, not 2000000.0"),
+        ({"speed": ("1", 1)}, "speed must be a number of at least 0.001, not '1'"),
+        ({"cycle": "30"}, "cycle must be a number of at least 8, not '30'"),
+        ({"noise": True}, "noise must be a number of at least 0, not True"),
         ({"speed": (1, 2, 3)}, "speed must be a pair"),
         ({"rise": (0, float("inf"))}, "rise must be a number, not inf"),
         ({"cycle": 2}, "cycle must be a number of at least 8, not 2"),

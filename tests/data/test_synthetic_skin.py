@@ -164,6 +164,8 @@ def test_tones_alone_spread_the_melanin_of_the_skin():
         ({"n": 3, "difference": -1}, "difference must be a number of at least 0, not -1"),
         ({"n": 3, "hairs": float("nan")}, "hairs must be a number of at least 0, not nan"),
         ({"n": 3, "noise": "much"}, "noise must be a number of at least 0, not 'much'"),
+        ({"n": 3, "noise": "0.1"}, "noise must be a number of at least 0, not '0.1'"),
+        ({"n": 3, "hairs": True}, "hairs must be a number of at least 0, not True"),
         ({"n": 3, "illumination": 1}, "illumination must be below 1"),
     ],
 )

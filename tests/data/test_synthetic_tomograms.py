@@ -309,7 +309,7 @@ def test_what_a_shape_is_made_of():
         ({"vesicles": 3}, r"vesicles must be a pair \(the least, the most\) of whole numbers, not 3"),
         ({"ribosomes": (4, 2)}, r"ribosomes must be a pair .* the smaller first, not \(4, 2\)"),
         ({"actin": (0.5, 2)}, "actin: the least and the most must be a whole number of at least 0, not 0.5"),
-        ({"seed": -1}, "seed must be a whole number of at least 0, not -1"),
+        ({"seed": -1}, "seed must be a whole number from 0 to 2[*][*]64 - 1, not -1"),
         (NOTHING, "there is nothing in these slices, so snr has no meaning; snr=None draws no noise"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",

@@ -122,6 +122,8 @@ def test_bad_points_are_refused():
         metrics.match_points([[1, 2]], [[1, 2]], distance=-1)
     with pytest.raises(ArgumentError, match="distance must be a number above 0, not 'near'"):
         metrics.match_points([[1, 2]], [[1, 2]], distance="near")
+    with pytest.raises(ArgumentError, match="distance must be a number above 0, not True"):
+        metrics.match_points([[1, 2]], [[1, 2]], distance=True)
     with pytest.raises(ShapeError, match=r"found has shape \(1, 3\) and truth \(1, 2\)"):
         metrics.match_points([[1, 2, 3]], [[1, 2]], distance=1)
     with pytest.raises(ShapeError, match=r"found has shape \(2,\)"):

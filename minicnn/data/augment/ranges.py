@@ -1,36 +1,28 @@
 """How strong an augmentation may be: numbers and ranges, checked and drawn from."""
 
 import math
-import numbers
 from typing import Any
 
 import numpy as np
 
 from minicnn.backend import Key
-from minicnn.errors import ArgumentError, ShapeError, whole_number
+from minicnn.errors import ArgumentError, ShapeError, at_least, is_number, is_pair, whole_number
 from minicnn.ops import random_bits, random_uniform
 
 Range = float | tuple[float, float]
 Fill = str | float | tuple[float, ...]
 
 
-def at_least(name: str, value: Any, least: float = 0.0, *, above: bool = False) -> float:
-    """Return a finite number of at least `least`, or above it. Raises `ArgumentError` for anything else."""
-    if not _is_number(value) or not math.isfinite(value) or value < least or (above and value == least):
-        raise ArgumentError(f"{name} must be a number {'above' if above else 'of at least'} {least:g}, not {value!r}")
-    return value
-
-
 def around_zero(name: str, value: Any) -> tuple[float, float]:
     """Return (least, most) of a range: of a number a, from -a to a. Raises `ArgumentError` for anything else."""
-    if _is_number(value):
+    if is_number(value):
         return -at_least(name, value), value
     return _pair(name, value, f"a number of at least 0 or a pair ({name} from, to)")
 
 
 def up_to(name: str, value: Any) -> tuple[float, float]:
     """Return (least, most) of a range: of a number a, from 0 to a. Raises `ArgumentError` for anything else."""
-    if _is_number(value):
+    if is_number(value):
         return 0.0, at_least(name, value)
     least, most = _pair(name, value, "a number of at least 0 or a pair of such")
     return at_least(name, least), most
@@ -38,17 +30,16 @@ def up_to(name: str, value: Any) -> tuple[float, float]:
 
 def factors(name: str, value: Any) -> tuple[float, float]:
     """Return (least, most) of a range of factors: of a number a >= 1, from 1/a to a. Raises `ArgumentError` else."""
-    if _is_number(value):
+    if is_number(value):
         return 1 / at_least(name, value, 1.0), value
     least, most = _pair(name, value, "a number of at least 1 or a pair of numbers above 0")
     return at_least(name, least, above=True), most
 
 
 def _pair(name: str, value: Any, expected: str) -> tuple[float, float]:
-    pair = tuple(value) if isinstance(value, tuple | list) else ()
-    if len(pair) != 2 or not all(_is_number(v) and math.isfinite(v) for v in pair) or pair[0] > pair[1]:
+    if not is_pair(value) or not all(map(math.isfinite, value)) or value[0] > value[1]:
         raise ArgumentError(f"{name} must be {expected}, the smaller first, not {value!r}")
-    return pair
+    return tuple(value)
 
 
 def whole_pixels(name: str, value: Any, *, least: int = 0) -> tuple[int, int]:
@@ -107,9 +98,5 @@ def many_normal(key: Key, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])[:count].reshape(shape)
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, bool | np.bool_)
-
-
 def _is_finite(value: Any) -> bool:
-    return _is_number(value) and math.isfinite(value)
+    return is_number(value) and math.isfinite(value)

@@ -22,7 +22,7 @@ from minicnn.data.synthetic.calcium_tissue import (
     vignette,
 )
 from minicnn.data.synthetic.photons import detected, poisson
-from minicnn.errors import ArgumentError, listed, whole_number
+from minicnn.errors import ArgumentError, at_least, is_number, is_pair, listed, whole_number
 from minicnn.geometry import PairLike, pair
 from minicnn.ops import random_keys, random_normal
 
@@ -110,17 +110,16 @@ class CalciumImaging:
         pair(self.size, "size")
         for name in ("neurons", "out_of_focus", "vessels"):
             whole_number(name, getattr(self, name), least=0)
-        if not (len(self.radius) == 2 and 1 <= self.radius[0] <= self.radius[1] < np.inf):
+        if not (is_pair(self.radius) and 1 <= self.radius[0] <= self.radius[1] < np.inf):
             raise ArgumentError(f"radius must be the least and the largest, (low, high), at least 1, not {self.radius}")
         for name, top in (("nucleus", 0.9), ("elongation", 0.3), ("overlap", 1.0), ("vignetting", 0.95)):
-            if not 0 <= getattr(self, name) <= top:
-                raise ArgumentError(f"{name} must lie between 0 and {top:g}, not {getattr(self, name)!r}")
+            value = getattr(self, name)
+            if not (is_number(value) and 0 <= value <= top):
+                raise ArgumentError(f"{name} must lie between 0 and {top:g}, not {value!r}")
         for name in ("contrast", "spread", "texture", "blur", "rate", "read_noise"):
-            if not 0 <= getattr(self, name) < np.inf:
-                raise ArgumentError(f"{name} must be a number of at least 0, not {getattr(self, name)!r}")
+            at_least(name, getattr(self, name))
         for name in ("frame_rate", "photons"):
-            if not 0 < getattr(self, name) < np.inf:
-                raise ArgumentError(f"{name} must be a number above 0, not {getattr(self, name)!r}")
+            at_least(name, getattr(self, name), above=True)
         if self.indicator not in INDICATORS:
             raise ArgumentError(f"indicator must be one of {listed(INDICATORS)}, not {self.indicator!r}")
 
@@ -256,8 +255,7 @@ def calcium_movie(
     from scipy.ndimage import shift
 
     imaging, frames = _checked(imaging), whole_number("frames", frames)
-    if not 0 <= drift < np.inf:
-        raise ArgumentError(f"drift must be a number of at least 0, not {drift!r}")
+    at_least("drift", drift)
     keys = _keys(seed, 0)
     field = _Field(imaging, keys)
     spikes, traces = _activity(imaging, keys, len(field.cells), frames)

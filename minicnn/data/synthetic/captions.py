@@ -6,13 +6,14 @@ relation  =  "above" | "below" | "left of" | "right of"
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from minicnn.errors import ArgumentError, DataError, ShapeError, listed, whole_number
 
 PAD, START, END = "<pad>", "<start>", "<end>"
+GRAMMAR = (PAD, START, END, "a", "and", "above", "below", "left", "right", "of")
 CLEAR = np.tan(np.deg2rad(30))
 """Something is above another if it lies at least 30 degrees above the horizontal: 45 degrees are above and beside."""
 
@@ -59,7 +60,19 @@ def relations(a: np.ndarray, b: np.ndarray) -> list[str]:
 
 def words_of(shapes: Sequence[str], colours: Sequence[str]) -> tuple[str, ...]:
     """Return all words of the grammar, behind the three marks: padding is word 0."""
-    return (PAD, START, END, "a", "and", "above", "below", "left", "right", "of", *colours, *shapes)
+    return (*GRAMMAR, *colours, *shapes)
+
+
+def check_names(shapes: Sequence[str], colours: Iterable[str]) -> None:
+    """Raise `ArgumentError` for a name that no sentence can hold: of no or several words, of the grammar, or twice."""
+    taken = set(GRAMMAR)
+    for name in (*colours, *shapes):
+        if not isinstance(name, str) or name.split() != [name]:
+            raise ArgumentError(f"names of shapes and colours must be one word, not {name!r}")
+        if name in taken:
+            why = "a word of the grammar" if name in GRAMMAR else "there twice"
+            raise ArgumentError(f"{name!r} is {why}: give each shape and each colour a name of its own")
+        taken.add(name)
 
 
 def encode_captions(

@@ -8,12 +8,15 @@ from minicnn.backend import CounterRng
 from minicnn.data.synthetic.cell_drawing import BACKGROUND, REACH, Cells, draw_cells, grown
 from minicnn.data.synthetic.pixel_noise import pixel_noise
 from minicnn.data.synthetic.walk import Walk, log_normal, reflected
-from minicnn.errors import ArgumentError, whole_number
+from minicnn.errors import ArgumentError, at_least, whole_number
 from minicnn.ops import random_normal, random_uniform
 
+STREAM = int.from_bytes(b"cell", "big")
 CLASSES = ("lineage 0", "lineage 1")
 SPREAD_OF_RISE, FLICKER = 0.015, 0.15
 """Standard deviations: of how fast granularity rises, per frame, among cells of a lineage; and from frame to frame."""
+STRAIGHT = 1e6
+"""The most frames of persistence; far beyond, from 1e14, rounding makes the covariance of a film's steps singular."""
 CHUNK = 1024
 Two = tuple[float, float]
 
@@ -95,7 +98,7 @@ def cell_time_lapse(
     size : int
         Height and width, in pixels; at least 24.
     persistence, speed : (float, float)
-        P, in frames, and S, in pixels a frame, of either lineage.
+        P, in frames, from 0.001 to a million, and S, in pixels a frame, of either lineage.
     rise : (float, float)
         Of granularity, per frame, in units of its spread among cells, of either lineage.
     cycle : float
@@ -116,10 +119,11 @@ def cell_time_lapse(
     shortest = whole_number("shortest", frames if shortest is None else shortest)
     if shortest > frames:
         raise ArgumentError(f"shortest must be at most the number of frames, {frames}, not {shortest}")
-    walks = [Walk(*both) for both in zip(_two("persistence", persistence), _two("speed", speed), strict=True)]
+    persistence, speed = _two("persistence", persistence, most=STRAIGHT), _two("speed", speed)
+    walks = [Walk(*both) for both in zip(persistence, speed, strict=True)]
     rises = _two("rise", rise, least=-np.inf)
-    noise, cycle = _number("noise", noise, 0), _number("cycle", cycle, 8)
-    rng = CounterRng(seed)
+    noise, cycle = at_least("noise", noise), at_least("cycle", cycle, 8)
+    rng = CounterRng(seed, STREAM)
     labels = (random_uniform(rng.next_key(), shape=(n,)) < 0.5).astype(np.int64)
     lengths = shortest + (random_uniform(rng.next_key(), shape=(n,)) * (frames - shortest + 1)).astype(np.int64)
     steps = np.empty((2, n, frames - 1))
@@ -165,19 +169,11 @@ def _evidence(steps: np.ndarray, granularity: np.ndarray, walks: list[Walk], ris
     return of_grain + np.concatenate([np.zeros((len(of_grain), 1)), of_path.sum(axis=0)], axis=1)
 
 
-def _two(name: str, values: Two, least: float = 1e-3) -> Two:
+def _two(name: str, values: Two, least: float = 1e-3, most: float = np.inf) -> Two:
     """Return both lineages' numbers."""
     if not isinstance(values, tuple | list) or len(values) != 2:
         raise ArgumentError(f"{name} must be a pair, a number for each lineage, not {values!r}")
-    return _number(name, values[0], least), _number(name, values[1], least)
-
-
-def _number(name: str, value: float, least: float) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = np.nan
-    if not (least <= number and abs(number) < np.inf):
-        at_least = f" of at least {least:g}" if least > -np.inf else ""
-        raise ArgumentError(f"{name} must be a number{at_least}, not {value!r}")
-    return number
+    first, second = (at_least(name, value, least) for value in values)
+    if max(first, second) > most:
+        raise ArgumentError(f"{name} must be at most {most:g}, not {max(first, second)!r}")
+    return first, second

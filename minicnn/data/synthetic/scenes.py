@@ -10,13 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.backend import CounterRng, Key
-from minicnn.data.synthetic.captions import describe, words_of
+from minicnn.backend import CounterRng
+from minicnn.data.synthetic.captions import check_names, describe, words_of
+from minicnn.data.synthetic.pixel_noise import pixel_noise
 from minicnn.data.synthetic.shapes import SHAPES, box_around, distance_to_edge
-from minicnn.errors import ArgumentError, listed, probability, whole_number
+from minicnn.errors import ArgumentError, at_least, is_number, is_pair, listed, probability, whole_number
 from minicnn.geometry import PairLike, pair
-from minicnn.ops import random_bits, random_normal, random_uniform
+from minicnn.ops import random_normal, random_uniform
 
+STREAM = int.from_bytes(b"scen", "big")
 COLOURS: dict[str, tuple[float, float, float]] = {
     "red": (0.85, 0.15, 0.15),
     "green": (0.15, 0.65, 0.20),
@@ -120,9 +122,10 @@ def shape_scenes(
     noise : float
         Standard deviation of the noise.
     shapes : sequence of str
-        Which of `SHAPES` occur; a class is a place in this list.
+        Which of `SHAPES` occur, none twice; a class is a place in this list.
     colours : mapping of names to (red, green, blue), optional
-        The colours, from 0 to 1; red, green, blue and yellow by default.
+        The colours, from 0 to 1; red, green, blue and yellow by default. A name is one word,
+        and none that captions have besides.
     seed : int
         The same seed draws the same scenes.
 
@@ -133,10 +136,10 @@ def shape_scenes(
     """
     H, W = pair(size, "size")
     colours = COLOURS if colours is None else colours
-    _check_counts(n, objects, clutter)
+    n, objects, clutter = _checked_counts(n, objects, clutter)
     _check_numbers(rotation=rotation, colour_spread=colour_spread, noise=noise, occlusion=occlusion, shading=shading)
     _check_looks(radius, (H, W), shapes, colours)
-    rng = CounterRng(seed)
+    rng = CounterRng(seed, STREAM)
     things = _draw_things(rng, n, objects, radius, rotation, shapes, len(colours))
     owners, visible = _place(rng, things, (H, W), occlusion)
 
@@ -154,7 +157,7 @@ def shape_scenes(
             images[some] = part
     images *= _light(_uniform(rng, 0, shading, n), _uniform(rng, 0, 2 * np.pi, n), (H, W))
     if noise:
-        images += np.float32(noise) * _normal(rng.next_key(), images.shape)
+        images += np.float32(noise) * pixel_noise(rng.next_key(), shape=images.shape)
 
     def of_each(table: np.ndarray) -> list[np.ndarray]:
         return [row[:count] for row, count in zip(table, things.there.sum(axis=1), strict=True)]
@@ -275,18 +278,6 @@ def _lay(images: np.ndarray, distance: np.ndarray, rgb: np.ndarray) -> None:
     images += alpha * (rgb[:, :, None, None].astype(images.dtype) - images)
 
 
-def _normal(key: Key, shape: tuple[int, ...]) -> np.ndarray:
-    """Return standard normal numbers as `ops.random_normal` does, but float32 of 24 random bits, and up to 5.9.
-
-    Box and Muller, 1958, take two uniform numbers and give two normal ones, sqrt(-2 ln u) times cos and sin of 2 pi v.
-    With three numbers a pixel, most of a scene's time would go into digits that nobody sees.
-    """
-    half = -(-int(np.prod(shape)) // 2)
-    u, v = ((random_bits(key, count=2 * half) >> 8).astype(np.float32) + np.float32(0.5)).reshape(2, half) * 2.0**-24
-    r, angle = np.sqrt(-2 * np.log(u)), np.float32(2 * np.pi) * v
-    return np.concatenate([r * np.cos(angle), r * np.sin(angle)])[: int(np.prod(shape))].reshape(shape)
-
-
 def _light(strength: np.ndarray, direction: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Return the light at each pixel, (N, 1, H, W): 1 in the middle, and at most 1 + strength in a corner."""
     v, u = (2 * (np.arange(side) + 0.5) / side - 1 for side in size)
@@ -294,34 +285,37 @@ def _light(strength: np.ndarray, direction: np.ndarray, size: tuple[int, int]) -
     return (1 + strength[:, None, None] * plane / np.sqrt(2))[:, None].astype(np.float32)
 
 
-def _check_counts(n: int, objects: tuple[int, int], clutter: int) -> None:
-    whole_number("n", n)
-    whole_number("clutter", clutter, least=0)
-    least, most = objects if len(objects) == 2 else (0, 0)
-    if not whole_number("objects", least, least=0) <= whole_number("objects", most, least=0) <= MOST or not least:
+def _checked_counts(n: int, objects: tuple[int, int], clutter: int) -> tuple[int, tuple[int, int], int]:
+    n, clutter = whole_number("n", n), whole_number("clutter", clutter, least=0)
+    if not is_pair(objects) or not 1 <= objects[0] <= objects[1] <= MOST:
         raise ArgumentError(
-            f"objects must be the least and the largest number of shapes, from 1 to {MOST}, not {objects}"
+            f"objects must be the least and the largest number of shapes, from 1 to {MOST}, not {objects!r}"
         )
+    return n, (whole_number("objects", objects[0]), whole_number("objects", objects[1])), clutter
 
 
 def _check_numbers(*, occlusion: float, shading: float, **others: float) -> None:
     probability("occlusion", occlusion)
-    if not 0 <= shading < 1:
-        raise ArgumentError(f"shading must be at least 0 and below 1, not {shading}")
+    if not (is_number(shading) and 0 <= shading < 1):
+        raise ArgumentError(f"shading must be at least 0 and below 1, not {shading!r}")
     for name, value in others.items():
-        if not 0 <= value < np.inf:
-            raise ArgumentError(f"{name} must be a number of at least 0, not {value}")
+        at_least(name, value)
 
 
 def _check_looks(
     radius: tuple[float, float], size: tuple[int, int], shapes: Sequence[str], colours: Mapping[str, Any]
 ) -> None:
-    if len(radius) != 2 or not 2 <= radius[0] <= radius[1] <= min(size) / 2:
+    if not is_pair(radius) or not 2 <= radius[0] <= radius[1] <= min(size) / 2:
         raise ArgumentError(
-            f"radius must be two numbers from 2 to {min(size) / 2:g} (half the scene), the lesser first, not {radius}"
+            f"radius must be two numbers from 2 to {min(size) / 2:g} (half the scene), the lesser first, not {radius!r}"
         )
-    if isinstance(shapes, str) or not shapes or any(shape not in SHAPES for shape in shapes):
+    if not isinstance(shapes, tuple | list) or not shapes or any(shape not in SHAPES for shape in shapes):
         raise ArgumentError(f"shapes must be a list of some of {listed(SHAPES)}, not {shapes!r}")
-    rgb = np.array(list(colours.values()), dtype=np.float64)
-    if rgb.ndim != 2 or rgb.shape[1] != 3 or not ((rgb >= 0) & (rgb <= 1)).all():
-        raise ArgumentError(f"colours must give each name red, green and blue from 0 to 1, not {dict(colours)!r}")
+    if not isinstance(colours, Mapping) or not colours or not all(map(_is_rgb, colours.values())):
+        raise ArgumentError(f"colours must give each name red, green and blue from 0 to 1, not {colours!r}")
+    check_names(shapes, colours)
+
+
+def _is_rgb(colour: Any) -> bool:
+    several = isinstance(colour, tuple | list | np.ndarray) and len(colour) == 3
+    return several and all(is_number(v) and 0 <= v <= 1 for v in colour)

@@ -7,9 +7,10 @@ import numpy as np
 from minicnn.backend import CounterRng, Key
 from minicnn.data.synthetic.pixel_noise import pixel_noise
 from minicnn.data.synthetic.skin_drawing import FIELD, draw_hairs, draw_skin, shapes_of
-from minicnn.errors import ArgumentError, probability, whole_number
+from minicnn.errors import ArgumentError, at_least, probability, whole_number
 from minicnn.ops import random_normal, random_uniform
 
+STREAM = int.from_bytes(b"skin", "big")
 CLASSES = ("benign", "malignant")
 LARGEST = np.array([0.2, 0.08, 0.8, 10.0])
 """No asymmetry, border irregularity, colour variegation or diameter reaches this."""
@@ -120,10 +121,10 @@ def skin_lesions(
     n, size = whole_number("n", n), whole_number("size", size, least=16)
     prevalence, tones = probability("prevalence", prevalence), probability("tones", tones)
     for name, value in (("difference", difference), ("hairs", hairs), ("noise", noise)):
-        _not_negative(name, value)
-    if not _not_negative("illumination", illumination) < 1:
+        at_least(name, value)
+    if not at_least("illumination", illumination) < 1:
         raise ArgumentError(f"illumination must be below 1, where a side would be black, not {illumination}")
-    rng = CounterRng(seed)
+    rng = CounterRng(seed, STREAM)
     labels = (random_uniform(rng.next_key(), shape=(n,)) < prevalence).astype(np.int64)
     signs = random_normal(rng.next_key(), shape=(n, 4)) + labels[:, None] * difference / 2  # 4 (1/2)^2 = 1
     evidence = difference / 2 * signs.sum(axis=1) - difference**2 / 2
@@ -152,13 +153,3 @@ def _expose(images: np.ndarray, light: np.ndarray, noise: float, key: Key) -> No
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-x))
-
-
-def _not_negative(name: str, value: float) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = np.nan
-    if not 0 <= number < np.inf:
-        raise ArgumentError(f"{name} must be a number of at least 0, not {value!r}")
-    return number

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from minicnn.backend import Key
-from minicnn.data.augment.ranges import at_least
+from minicnn.backend import CounterRng, Key
 from minicnn.data.synthetic.cell_shapes import BACKGROUND, RIBOSOME, Filament, Ribosome, Shape, Vesicle, inside
-from minicnn.errors import ArgumentError, whole_number
+from minicnn.errors import ArgumentError, at_least, whole_number
 from minicnn.ops import random_keys, random_normal, random_uniform
 
+STREAM = int.from_bytes(b"tomo", "big")
 CLASSES = ("background", "membrane", "filament", "ribosome")
 TRIES = 20
 """How often a place is looked for before a shape is left out."""
@@ -110,7 +110,7 @@ def tomogram_slices(
     if defocus_um is not None:
         shown = shown * transfer_function(wide, pixel_nm, defocus_um)
 
-    keys = [random_keys(key, 4) for key in random_keys(Key(whole_number("seed", seed, least=0), 0, 0), n)]
+    keys = [random_keys(key, 4) for key in random_keys(CounterRng(seed, STREAM).next_key(), n)]
     shapes = [place(counts, key, size=size, pixel_nm=pixel_nm) for key, *_ in keys]
     drawn = [draw(some, wide, margin, pixel_nm) for some in shapes]
     density, y = (np.stack(part) for part in zip(*drawn, strict=True))

@@ -26,10 +26,11 @@ class Walk:
         covariance, integrated over both frames. A step's own is half of Fürth's formula at t = 1.
         """
         P, S = self.persistence, self.speed
-        a = np.exp(-1 / P)
+        u, a, e = 1 / P, np.exp(-1 / P), -np.expm1(-1 / P)  # e = 1 - a
         apart = np.abs(np.subtract.outer(np.arange(steps), np.arange(steps)))
-        own = S**2 * P**2 * (1 / P - 1 + a)
-        return np.where(apart == 0, own, S**2 * P**2 * (1 - a) ** 2 * a ** (apart - 1.0) / 2)
+        # u - e would be rounded away for large P: u - e = u^2/2 - u^3/6 + ...
+        own = S**2 * (1 / 2 - u / 6 + u**2 / 24 - u**3 / 120 + u**4 / 720) if u < 1e-2 else S**2 * P**2 * (u - e)
+        return np.where(apart == 0, own, S**2 * P**2 * e**2 * a ** np.maximum(apart - 1.0, 0) / 2)
 
     def steps(self, normals: np.ndarray) -> np.ndarray:
         """Return displacements (..., T) with this covariance, made of standard normal numbers (..., T)."""
