@@ -224,6 +224,7 @@ def test_dezero_computes_in_float32(dezero, monkeypatch):
     assert types == {np.dtype(np.float32)}
 
 
+@pytest.mark.alone
 def test_diagnosis_counts_by_kind(tmp_path):
     file = tmp_path / "verdicts.json"
     printed = run("diagnosis", "sign", "zero", "--json", str(file))

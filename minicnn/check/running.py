@@ -19,6 +19,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -205,13 +206,18 @@ def _quietly(printed: _Beginning) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _alarm(seconds: float) -> Iterator[None]:
-    """Raise `TimeIsUp` inside the block once the time is over, where signals allow it."""
+    """Raise `TimeIsUp` inside the block once the time is over, where signals allow it.
+
+    While Numba compiles, the alarm is let pass, and rings again: an exception amid LLVM's calls back into Python would
+    end the process.
+    """
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
         yield
         return
 
-    def ring(signum: int, frame: object) -> None:
-        raise TimeIsUp
+    def ring(signum: int, frame: FrameType | None) -> None:
+        if not _compiles(frame):
+            raise TimeIsUp
 
     begun = time.monotonic()
     handler = signal.signal(signal.SIGALRM, ring)
@@ -223,6 +229,15 @@ def _alarm(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, handler)
         if left:  # somebody else's alarm was set, a test runner's for one
             signal.setitimer(signal.ITIMER_REAL, max(left - (time.monotonic() - begun), 1e-3), interval)
+
+
+def _compiles(frame: FrameType | None) -> bool:
+    """Return whether a frame, or one that called it, belongs to Numba's compiler."""
+    while frame is not None:
+        if frame.f_globals.get("__name__", "").startswith(("numba.", "llvmlite.")):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def stop_alarm() -> None:

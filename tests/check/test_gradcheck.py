@@ -561,6 +561,7 @@ def test_the_same_layer_without_a_mistake_passes():
     assert mc.gradcheck(Dense(), VECTORS).ok
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("overwrites", [False, True])
 def test_overlapping_windows_that_overwrite_each_other_are_named(overwrites):
     taps = [0.5, -1.0, 2.0]

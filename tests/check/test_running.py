@@ -567,3 +567,20 @@ def test_in_another_thread_it_works_without_a_clock():
     thread.start()
     thread.join()
     assert reports[0].ok
+
+
+@pytest.mark.alone
+def test_the_alarm_waits_for_numbas_compiler():
+    numba = pytest.importorskip("numba", reason="Numba is not installed")
+    compiled = []
+
+    def compiles(x, w, b):
+        function = numba.njit(lambda a: a.T.copy() @ a + np.abs(a).sum())
+        for dtype in (np.float32, np.float64):
+            compiled.append(function(np.ones((2, 2), dtype=dtype)))
+        while True:
+            pass
+
+    report = examine("linear_forward", compiles, seconds=0.05)
+    assert report.findings[0].kind == "too-slow"
+    assert len(compiled) >= 2  # it took longer than 0.05 s, and was left to end

@@ -185,6 +185,7 @@ def test_no_file_with_answers_is_loaded_there(student):
         *(f"minicnn.nn.{name}" for name in ("init", "layer", "memory", "modes", "parameter", "summary")),
         "minicnn.nn.init.models",
         "minicnn.nn.init.schemes",
+        "minicnn.nn.init.undrawn",
     }
     loaded = student.function("modules")()
     assert {name for name in loaded if not name.startswith(("minicnn.backend", "minicnn.grade"))} <= known

@@ -154,9 +154,9 @@ def test_unknown_names_list_those_there_are():
         pretrained("vgg")
 
 
-def test_missing_data_are_an_error_that_says_where_they_go(monkeypatch):
-    monkeypatch.delenv("MINICNN_DATA", raising=False)
-    with pytest.raises(DataError, match="mnist needs its files"):
+def test_missing_data_are_an_error_that_says_where_they_go(monkeypatch, tmp_path):
+    monkeypatch.setenv("MINICNN_DATA", str(tmp_path))
+    with pytest.raises(DataError, match=r"mnist is neither in .* nor in .*train-images-idx3-ubyte"):
         pretrained("mnist-lenet", verbose=False)
 
 
