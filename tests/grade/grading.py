@@ -8,7 +8,7 @@ from minicnn.grade import Limits, score
 
 HOSTILE = Path(__file__).parent / "hostile"
 STARTERS = Path(__file__).parents[2] / "lessons" / "assignments"
-IMPATIENT = Limits(load=4, call=1.5, part=4, memory=2**27, file_size=2**20, files=10)
+IMPATIENT = Limits(load=6, call=1.5, part=4, memory=2**27, file_size=2**20, files=10)
 
 
 def grade_text(folder, text, *, assignment=None, limits=None):

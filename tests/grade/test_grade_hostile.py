@@ -54,7 +54,6 @@ def test_every_hostile_file_is_listed():
     assert sorted(SAID) == sorted(path.stem for path in HOSTILE.glob("*.py"))
 
 
-@pytest.mark.alone
 @pytest.mark.parametrize("name", sorted(SAID))
 def test_a_hostile_file_gets_no_marks_and_does_no_harm(name, capfd):
     folders, begun = _folders(), time.monotonic()
