@@ -1,14 +1,18 @@
 """A few Python threads over kernels that release the interpreter's lock.
 
 Numba's own threading layers abort when two Python threads enter them, or cannot follow a fork. Plain threads have
-neither fault. For a number of threads the work is always cut at the same places, and results are put together in the
-order of the parts. So they do not depend on which thread was faster, and are the same to the bit from run to run.
+neither fault. They wait at a queue; a `ThreadPoolExecutor` takes 50 to 100 microseconds more for every call, which is as
+long as many a kernel.
+
+For a number of threads the work is always cut at the same places, and results are put together in the order of the
+parts. So they do not depend on which thread was faster, and are the same to the bit from run to run.
 """
 
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from queue import SimpleQueue
+from threading import Lock, Thread
 
 from minicnn.errors import whole_number
 
@@ -17,15 +21,19 @@ ENOUGH = 1 << 17
 PARTS = 4
 """For each thread, where it does not matter into how many the work is cut."""
 
-_pool: ThreadPoolExecutor | None = None
+_team: "_Team | None" = None
+_hiring = Lock()
 _count: int | None = None
 
 
 def set_num_threads(count: int) -> None:
     """Choose how many threads kernels use from now on. Raises `ArgumentError` below 1."""
-    global _count, _pool
+    global _count, _team
     _count = whole_number("the number of threads", count)
-    _pool = None  # the next call makes one of that size; the old one ends with its last piece of work
+    with _hiring:
+        if _team:
+            _team.dismiss()
+        _team = None  # the next call makes one of that size
 
 
 def get_num_threads() -> int:
@@ -81,40 +89,97 @@ def run_parts(work: Callable[..., object], parts: Sequence[tuple]) -> list:
     """Call work(*part) for every part, in as many threads as there are; return the results in order."""
     if len(parts) == 1:
         return [work(*parts[0])]
-    results: list = [None] * len(parts)
-    waiting = deque(enumerate(parts))  # shared: a deque gives each part away once
+    helpers = min(get_num_threads(), len(parts)) - 1
+    job = _Job(work, parts, helpers)
+    if helpers:
+        team = _threads()
+        for _ in range(helpers):
+            team.jobs.put(job)
+    try:
+        job.take()
+    finally:  # nobody may go on writing when this returns, or raises
+        errors = job.close()
+    if errors:
+        raise errors[0]
+    return job.results
 
-    def take() -> None:
-        while waiting:
+
+class _Job:
+    """Parts of a piece of work, for whoever has time."""
+
+    def __init__(self, work: Callable[..., object], parts: Sequence[tuple], helpers: int) -> None:
+        self.work = work
+        self.results: list = [None] * len(parts)
+        self.waiting = deque(enumerate(parts))  # shared: a deque gives each part away once
+        self.asleep = deque(range(helpers))  # one for each thread that was called and has not woken up
+        self.ended: SimpleQueue[BaseException | None] = SimpleQueue()
+        self.helpers = helpers
+
+    def take(self) -> None:
+        """Do part after part until all are given away."""
+        while self.waiting:
             try:
-                i, part = waiting.popleft()
+                i, part = self.waiting.popleft()
             except IndexError:  # another thread took the last one
                 return
-            results[i] = work(*part)
+            self.results[i] = self.work(*part)
 
-    others = [_threads().submit(take) for _ in range(min(get_num_threads(), len(parts)) - 1)]
-    try:
-        take()
-    finally:  # nobody may go on writing when this returns, or raises
-        waiting.clear()
-        running = [other for other in others if not other.cancel()]  # who has not even woken up is not needed
-        wait(running)
-    for other in running:
-        other.result()
-    return results
+    def help(self) -> None:
+        """Do parts in a thread of the team, unless the job has been closed."""
+        try:
+            self.asleep.pop()
+        except IndexError:
+            return
+        try:
+            self.take()
+        except BaseException as error:  # whoever gave the work raises it again
+            self.ended.put(error)
+        else:
+            self.ended.put(None)
+
+    def close(self) -> list[BaseException]:
+        """Wait for those who are at work; return what they raised. Who has not even woken up is not needed."""
+        self.waiting.clear()
+        while self.asleep:
+            try:
+                self.asleep.pop()
+            except IndexError:  # it has woken up just now
+                break
+            self.helpers -= 1
+        ends = [self.ended.get() for _ in range(self.helpers)]
+        return [error for error in ends if error is not None]
 
 
-def _threads() -> ThreadPoolExecutor:
-    global _pool
-    pool = _pool  # another thread may set it to None between two looks
-    if pool is None:
-        pool = _pool = ThreadPoolExecutor(get_num_threads(), thread_name_prefix="minicnn-kernel")
-    return pool
+class _Team:
+    """Threads that wait for jobs, all but the one that gives them."""
+
+    def __init__(self, size: int) -> None:
+        self.jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self.size = size
+        for number in range(size):
+            Thread(target=self._work, name=f"minicnn-kernel-{number}", daemon=True).start()
+
+    def _work(self) -> None:
+        for job in iter(self.jobs.get, None):
+            job.help()
+            del job  # or its arrays were kept until the next one
+
+    def dismiss(self) -> None:
+        """Let every thread end after its last job."""
+        for _ in range(self.size):
+            self.jobs.put(None)
+
+
+def _threads() -> _Team:
+    global _team
+    with _hiring:
+        team = _team = _team or _Team(get_num_threads() - 1)
+    return team
 
 
 def _forget_threads() -> None:
-    global _pool
-    _pool = None
+    global _team, _hiring
+    _team, _hiring = None, Lock()
 
 
 if hasattr(os, "register_at_fork"):

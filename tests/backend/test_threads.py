@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -64,13 +65,15 @@ def test_a_thread_that_is_held_up_leaves_its_parts_to_the_others():
 
 def test_an_error_in_a_thread_reaches_the_caller():
     mc.set_num_threads(2)
+    together = threading.Barrier(2, timeout=10)
 
-    def fail(first, last):
-        if first:
-            raise KeyError(first)
+    def fail(part):
+        together.wait()
+        if threading.current_thread() is not threading.main_thread():
+            raise KeyError(part)
 
     with pytest.raises(KeyError):
-        threads.in_threads(fail, 10)
+        threads.run_parts(fail, [(0,), (1,)])
 
 
 def test_an_error_in_the_caller_waits_for_the_threads_and_stops_them():
@@ -90,6 +93,42 @@ def test_an_error_in_the_caller_waits_for_the_threads_and_stops_them():
     finished = len(done)
     time.sleep(0.2)
     assert finished == len(done) < 5
+
+
+def test_work_within_work_is_done_also_when_every_thread_has_some():
+    mc.set_num_threads(2)
+
+    def work(first, last):
+        return threads.run_parts(lambda i: (first, i), [(i,) for i in range(4)])
+
+    assert threads.run_parts(work, [(i, i + 1) for i in range(8)]) == [[(i, j) for j in range(4)] for i in range(8)]
+
+
+def test_threads_that_were_sent_home_are_not_waited_for():
+    mc.set_num_threads(2)
+    threads._threads().dismiss()
+    assert threads.run_parts(lambda first, last: first, [(i, i + 1) for i in range(8)]) == list(range(8))
+
+
+def test_threads_of_another_number_take_over_and_the_old_ones_end():
+    mc.set_num_threads(3)
+    together = threading.Barrier(3, timeout=10)
+    before = threads.run_parts(lambda i: (together.wait(), threading.current_thread())[1], [(i,) for i in range(3)])
+    assert len(set(before)) == 3
+    mc.set_num_threads(2)
+    for thread in set(before) - {threading.current_thread()}:
+        thread.join(timeout=10)
+        assert not thread.is_alive()
+
+
+def test_a_thread_keeps_nothing_of_the_work_it_has_done():
+    mc.set_num_threads(2)
+    together, array = threading.Barrier(2, timeout=10), np.zeros(3)
+    gone = threading.Event()
+    weakref.finalize(array, gone.set)
+    threads.run_parts(lambda i, array=array: (together.wait(), array.sum()), [(0,), (1,)])
+    del array
+    assert gone.wait(timeout=10)
 
 
 @pytest.mark.parametrize("count", [0, -1, 1.5, "many"])
@@ -157,6 +196,21 @@ def test_a_training_after_a_fork_is_the_same():
         "    print(all(there == here for there in pool.map(train, range(2))))\n"
     )
     assert python(code) == "True\n"
+
+
+def test_a_fork_has_threads_of_its_own():
+    code = (
+        "import multiprocessing as mp, threading, minicnn as mc\n"
+        "from minicnn.backend import threads\n"
+        "def together(_=None):\n"
+        "    both = threading.Barrier(2, timeout=10)\n"
+        "    return threads.run_parts(lambda i: both.wait() < 2, [(0,), (1,)])\n"
+        "mc.set_num_threads(2)\n"
+        "together()\n"
+        "with mp.get_context('fork').Pool(1) as pool:\n"
+        "    print(pool.map(together, range(1)))\n"
+    )
+    assert python(code) == "[[True, True]]\n"
 
 
 def test_two_trainings_at_once_are_each_the_same():
