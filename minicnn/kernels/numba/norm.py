@@ -1,9 +1,8 @@
 """Batch norm in channels-last memory, alone or with the ReLU behind it: images are a list of pixels of C numbers each.
 
-Sums run over a few pixels in the array's own type, and over these in float64.
+Sums run over a few rows of numbers in the array's own type, and over these in float64.
 """
 
-import math
 from collections.abc import Callable
 
 import numpy as np
@@ -13,8 +12,10 @@ from minicnn.backend import Array, in_threads, plain_body
 from minicnn.kernels.numba.elementwise import PASS
 from minicnn.kernels.numba.memory import channels_first, channels_last, is_float
 
-CHUNK = 32
-"""Pixels that are gone through twice, once for their mean and once for the squares about it, while they are at hand."""
+ROW = 256
+"""Numbers that the innermost loops run over: long enough for whole vectors, and little enough for the nearest cache."""
+ROWS = 32
+"""Rows whose sums are in the array's own type."""
 
 
 def batch_norm_forward(x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5) -> tuple[Array, Array, Array]:
@@ -120,90 +121,134 @@ def _backward(
 
 
 def _in_threads(work: Callable[[int, int], object], pixels: np.ndarray) -> list:
-    """Divide pixels among the threads at multiples of CHUNK."""
-    count = len(pixels)
-    chunks = math.ceil(count / CHUNK)
-    return in_threads(lambda a, b: work(a * CHUNK, min(b * CHUNK, count)), chunks, cost=PASS * CHUNK * pixels.shape[1])
+    return in_threads(work, len(pixels), cost=PASS * pixels.shape[1])
 
 
 @njit(nogil=True, cache=True)
 def _statistics(x):  # type: ignore[no-untyped-def]
     """Return the number of pixels, their means, and the sums of squares about these."""
     pixels, channels = x.shape
+    width, flat = _row_width(channels), x.reshape(-1)
     mean, squares = np.zeros(channels, dtype=np.float64), np.zeros(channels, dtype=np.float64)
-    few, few_squares = np.empty(channels, dtype=x.dtype), np.empty(channels, dtype=x.dtype)
-    for first in range(0, pixels, CHUNK):
-        last = min(first + CHUNK, pixels)
-        few[:] = 0
-        for p in range(first, last):
-            pixel = x[p]
-            for c in range(channels):
-                few[c] += pixel[c]
-        part = x.dtype.type(1 / (last - first))
+    sums, about = np.empty(width, dtype=x.dtype), np.empty(width, dtype=x.dtype)
+    for first in range(0, flat.size, ROWS * width):  # twice through a few rows, while they are at hand
+        last = min(first + ROWS * width, flat.size)
+        sums[:] = 0
+        for start in range(first, last, width):
+            row = flat[start : start + width]
+            for i in range(row.size):
+                sums[i] += row[i]
+        done, count = first // channels, (last - first) // channels
+        _repeat(_fold(sums, channels) / x.dtype.type(count), about)
+        sums[:] = 0
+        for start in range(first, last, width):
+            row = flat[start : start + width]
+            for i in range(row.size):
+                sums[i] += (row[i] - about[i]) * (row[i] - about[i])
+        few_squares, share = _fold(sums, channels), count / (done + count)
         for c in range(channels):
-            few[c] *= part
-        few_squares[:] = 0
-        for p in range(first, last):
-            pixel = x[p]
-            for c in range(channels):
-                few_squares[c] += (pixel[c] - few[c]) * (pixel[c] - few[c])
-        share = (last - first) / last
-        for c in range(channels):
-            shift = few[c] - mean[c]
+            shift = about[c] - mean[c]
             mean[c] += shift * share
-            squares[c] += few_squares[c] + shift * shift * (share * first)
+            squares[c] += few_squares[c] + shift * shift * (share * done)
     return pixels, mean, squares
 
 
 @njit(nogil=True, cache=True)
 def _normalise(x, mean, scale, beta, relu, y):  # type: ignore[no-untyped-def]
-    pixels, channels = x.shape
-    for p in range(pixels):
-        pixel, result = x[p], y[p]
-        for c in range(channels):
-            result[c] = (pixel[c] - mean[c]) * scale[c] + beta[c]
+    width, flat, results = _row_width(x.shape[1]), x.reshape(-1), y.reshape(-1)
+    means, scales, betas = _repeated(mean, width), _repeated(scale, width), _repeated(beta, width)
+    for start in range(0, flat.size, width):
+        row, result = flat[start : start + width], results[start : start + width]
         if relu:
-            for c in range(channels):
-                result[c] = 0 if result[c] <= 0 else result[c]  # a NaN stays one
+            for i in range(row.size):
+                z = (row[i] - means[i]) * scales[i] + betas[i]
+                result[i] = 0 if z <= 0 else z  # a NaN stays one
+        else:
+            for i in range(row.size):
+                result[i] = (row[i] - means[i]) * scales[i] + betas[i]
 
 
 @njit(nogil=True, cache=True)
 def _gradient_sums(dy, x, mean, inv_std, scale, beta, relu):  # type: ignore[no-untyped-def]
-    pixels, channels = x.shape
+    """Return the sums of dy, and of dy times the normalised x, in float64: (2, channels)."""
+    channels, zero = x.shape[1], x.dtype.type(0)
+    width, flat, gradients = _row_width(channels), x.reshape(-1), dy.reshape(-1)
+    means, inv_stds = _repeated(mean, width), _repeated(inv_std, width)
+    scales, betas = _repeated(scale, width), _repeated(beta, width)
     total = np.zeros((2, channels), dtype=np.float64)
-    few, few_x_hat = np.empty(channels, dtype=x.dtype), np.empty(channels, dtype=x.dtype)
-    for first in range(0, pixels, CHUNK):
-        few[:] = 0
-        few_x_hat[:] = 0
-        for p in range(first, min(first + CHUNK, pixels)):
-            pixel, gradient = x[p], dy[p]
+    sums, sums_x_hat = np.empty(width, dtype=x.dtype), np.empty(width, dtype=x.dtype)
+    for first in range(0, flat.size, ROWS * width):
+        last = min(first + ROWS * width, flat.size)
+        sums[:] = 0
+        sums_x_hat[:] = 0
+        for start in range(first, last, width):
+            row, gradient = flat[start : start + width], gradients[start : start + width]
             if relu:
-                for c in range(channels):
-                    deviation = pixel[c] - mean[c]
-                    g = gradient[c] if deviation * scale[c] + beta[c] > 0 else 0  # as `_normalise` has it
-                    few[c] += g
-                    few_x_hat[c] += g * (deviation * inv_std[c])
+                for i in range(row.size):
+                    g, deviation = gradient[i], row[i] - means[i]
+                    g = g if deviation * scales[i] + betas[i] > 0 else zero  # as `_normalise` has it
+                    sums[i] += g
+                    sums_x_hat[i] += g * (deviation * inv_stds[i])
             else:
-                for c in range(channels):
-                    few[c] += gradient[c]
-                    few_x_hat[c] += gradient[c] * ((pixel[c] - mean[c]) * inv_std[c])
-        for c in range(channels):
-            total[0, c] += few[c]
-            total[1, c] += few_x_hat[c]
+                for i in range(row.size):
+                    sums[i] += gradient[i]
+                    sums_x_hat[i] += gradient[i] * ((row[i] - means[i]) * inv_stds[i])
+        total[0] += _fold(sums, channels)
+        total[1] += _fold(sums_x_hat, channels)
     return total
 
 
 @njit(nogil=True, cache=True)
 def _gradient(dy, x, mean, inv_std, scale, beta, mean_dy, mean_dy_x_hat, relu, dx):  # type: ignore[no-untyped-def]
-    pixels, channels = x.shape
-    for p in range(pixels):
-        pixel, gradient, result = x[p], dy[p], dx[p]
+    width, zero = _row_width(x.shape[1]), x.dtype.type(0)
+    flat, gradients, results = x.reshape(-1), dy.reshape(-1), dx.reshape(-1)
+    means, inv_stds = _repeated(mean, width), _repeated(inv_std, width)
+    scales, betas = _repeated(scale, width), _repeated(beta, width)
+    means_dy, means_dy_x_hat = _repeated(mean_dy, width), _repeated(mean_dy_x_hat, width)
+    for start in range(0, flat.size, width):
+        end = start + width
+        row, gradient, result = flat[start:end], gradients[start:end], results[start:end]
         if relu:
-            for c in range(channels):
-                deviation = pixel[c] - mean[c]
-                g = gradient[c] if deviation * scale[c] + beta[c] > 0 else 0
-                result[c] = scale[c] * (g - mean_dy[c] - deviation * inv_std[c] * mean_dy_x_hat[c])
+            for i in range(row.size):
+                g, deviation = gradient[i], row[i] - means[i]
+                g = g if deviation * scales[i] + betas[i] > 0 else zero
+                result[i] = scales[i] * (g - means_dy[i] - deviation * inv_stds[i] * means_dy_x_hat[i])
         else:
-            for c in range(channels):
-                x_hat = (pixel[c] - mean[c]) * inv_std[c]
-                result[c] = scale[c] * (gradient[c] - mean_dy[c] - x_hat * mean_dy_x_hat[c])
+            for i in range(row.size):
+                x_hat = (row[i] - means[i]) * inv_stds[i]
+                result[i] = scales[i] * (gradient[i] - means_dy[i] - x_hat * means_dy_x_hat[i])
+
+
+# A pixel of three channels would be a loop of three steps. So pixels are taken side by side, as rows of about ROW
+# numbers; what is known of every channel is written out for all pixels of a row, and a row's sums are folded together.
+
+
+@njit(nogil=True)
+def _row_width(channels):  # type: ignore[no-untyped-def]
+    return channels * max(1, ROW // channels)
+
+
+@njit(nogil=True)
+def _repeated(values, width):  # type: ignore[no-untyped-def]
+    """Return values (channels,) over and over: (width,)."""
+    row = np.empty(width, dtype=values.dtype)
+    _repeat(values, row)
+    return row
+
+
+@njit(nogil=True)
+def _repeat(values, row):  # type: ignore[no-untyped-def]
+    channels = len(values)
+    for start in range(0, len(row), channels):
+        row[start : start + channels] = values
+
+
+@njit(nogil=True)
+def _fold(row, channels):  # type: ignore[no-untyped-def]
+    """Return the sum of a row's pixels: (channels,), in the memory of the first. Pairs of halves lose the least."""
+    left = len(row)
+    while left > channels:
+        half = left // channels // 2 * channels
+        row[:half] += row[left - half : left]
+        left -= half
+    return row[:channels]
