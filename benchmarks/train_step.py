@@ -1,6 +1,6 @@
 """How long does a training step take, beside PyTorch's and DeZero's?
 
-    python benchmarks/train_step.py [digits lenet conv5x5 strided vgg] [--rounds 5] [--json FILE] [--figure FILE.png]
+    python benchmarks/train_step.py [WORKLOAD ...] [--rounds 5] [--json FILE] [--figure FILE.png]
     python benchmarks/train_step.py --backend cupy [--batch 256] [--tf32]          on a GPU, beside PyTorch with cuDNN
 
 A step is zero-grad, forward, loss, backward and SGD with momentum, in float32. PyTorch runs in both of its memory

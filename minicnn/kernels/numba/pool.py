@@ -1,4 +1,4 @@
-"""Max pooling in channels-last memory: the innermost loop runs over the channels of one pixel."""
+"""Max pooling in channels-last memory: vectors of a pixel's channels go through its window."""
 
 import functools
 from typing import Any
@@ -9,7 +9,17 @@ from numba import njit
 from minicnn.backend import Array, in_threads, plain_body
 from minicnn.geometry import PaddingLike, PairLike, pool_windows
 from minicnn.kernels.numba.memory import channels_first, channels_last, is_float
-from minicnn.kernels.numba.vector import lanes_of, load, load_bytes, store, where_equal, where_positive
+from minicnn.kernels.numba.vector import (
+    lanes_of,
+    load,
+    load_bytes,
+    store,
+    store_bytes,
+    where_equal,
+    where_greater,
+    where_positive,
+    zeros_of,
+)
 
 BYTE = 256
 """Pixels of a window whose positions fit into one byte."""
@@ -94,26 +104,32 @@ def window_max(x, kh, kw, sh, sw, top, left, y, argmax):  # type: ignore[no-unty
     if kh == kw == sh == sw == 2 and top == left == 0 and 2 * oh <= h and 2 * ow <= w:
         _max_of_four(x, y, argmax)
         return
+    lanes, zeros, source, maxima, places = lanes_of(x), zeros_of(x), x.reshape(-1), y.reshape(-1), argmax.reshape(-1)
+    whole = channels - channels % lanes
     for n in range(images):
         for i in range(oh):
             for j in range(ow):
-                i0, j0 = i * sh - top, j * sw - left
-                best, where = y[n, i, j], argmax[n, i, j]
-                first = True
-                for p in range(max(0, -i0), min(kh, h - i0)):
-                    for q in range(max(0, -j0), min(kw, w - j0)):
-                        k = np.uint8(p * kw + q)
-                        pixel = x[n, i0 + p, j0 + q]
-                        if first:
-                            for c in range(channels):
-                                best[c] = pixel[c]
-                                where[c] = k
-                            first = False
-                            continue
-                        for c in range(channels):
-                            wins = pixel[c] > best[c] or pixel[c] != pixel[c]
-                            best[c] = pixel[c] if wins else best[c]
-                            where[c] = k if wins else where[c]
+                i0, j0, to = i * sh - top, j * sw - left, ((n * oh + i) * ow + j) * channels
+                p0, p1, q0, q1 = max(0, -i0), min(kh, h - i0), max(0, -j0), min(kw, w - j0)
+                window, row, first = ((n * h + i0) * w + j0) * channels, w * channels, p0 * kw + q0
+                start = window + p0 * row + q0 * channels
+                for c in range(0, whole, lanes):
+                    best, where = load(source, start + c), zeros + first
+                    for p in range(p0, p1):
+                        for q in range(q0, q1):
+                            pixel = load(source, window + p * row + q * channels + c)
+                            where = where_greater(pixel, best, zeros + (p * kw + q), where)
+                            best = where_greater(pixel, best, pixel, best)
+                    store(maxima, to + c, best)
+                    store_bytes(places, to + c, where)
+                for c in range(whole, channels):
+                    value, k = source[start + c], first
+                    for p in range(p0, p1):
+                        for q in range(q0, q1):
+                            pixel = source[window + p * row + q * channels + c]
+                            if pixel > value or pixel != pixel:
+                                value, k = pixel, p * kw + q
+                    maxima[to + c], places[to + c] = value, k
 
 
 @njit(nogil=True, cache=True)

@@ -119,6 +119,20 @@ def load_bytes(context, array, index, like):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
+def store_bytes(context, array, index, vector):  # type: ignore[no-untyped-def]
+    """Write a vector of whole numbers from 0 to 255 to array[index] and the bytes after it."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        few = ir.VectorType(ir.IntType(8), vector.lanes)
+        pointer = builder.bitcast(builder.gep(data, [arguments[1]]), few.as_pointer())
+        builder.store(builder.fptoui(arguments[2], few), pointer, align=1)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, vector), generate
+
+
+@intrinsic
 def where_equal(context, numbers, number, vector):  # type: ignore[no-untyped-def]
     """Return the vector's lanes where the other's are that number, and 0 elsewhere."""
 
@@ -129,6 +143,18 @@ def where_equal(context, numbers, number, vector):  # type: ignore[no-untyped-de
         return builder.select(same, arguments[2], ir.Constant(kind, None))
 
     return vector(numbers, number, vector), generate
+
+
+@intrinsic
+def where_greater(context, numbers, others, vector, other):  # type: ignore[no-untyped-def]
+    """Return the vector's lanes where the numbers are greater than the others, or NaN; elsewhere the other vector's."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        new, old, yes, no = arguments
+        greater, is_nan = builder.fcmp_ordered(">", new, old), builder.fcmp_unordered("uno", new, new)
+        return builder.select(builder.or_(greater, is_nan), yes, no)
+
+    return vector(numbers, others, vector, other), generate
 
 
 @intrinsic
