@@ -48,6 +48,14 @@ def test_max_pooling(dtype, n, side, channels, kernel, stride, padding, order):
     agree(ops.max_pool2d_backward, (dy, argmax), {**options, "shape": x.shape}, dtype, terms=9)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("options", [{"kernel": 3, "stride": 2, "padding": 1}, {"kernel": 2}], ids=str)
+def test_a_maximum_that_is_not_a_number(options, dtype):
+    x = draw((3, 19, 8, 8), dtype, "channels last", 0)
+    x[np.random.default_rng(1).random(x.shape) < 0.1] = np.nan
+    agree(ops.max_pool2d_forward, (x,), options, dtype, terms=0)
+
+
 @pytest.mark.usefixtures("threads")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @given(
