@@ -221,6 +221,7 @@ def _gradient(dy, x, mean, inv_std, scale, beta, mean_dy, mean_dy_x_hat, relu, d
 
 # A pixel of three channels would be a loop of three steps. So pixels are taken side by side, as rows of about ROW
 # numbers; what is known of every channel is written out for all pixels of a row, and a row's sums are folded together.
+# `zero` has x's type: beside a plain 0, which is an integer, Numba would work in float64, in half as many lanes.
 
 
 @njit(nogil=True)
