@@ -13,10 +13,10 @@ import numpy as np
 from numba import njit
 
 from minicnn.backend import in_threads, parts_of, run_parts
-from minicnn.kernels.numba.frame import clear, copy, gradients_before, pool_images, put
+from minicnn.kernels.numba.frame import clear, gradients_before, pool_images, put
 from minicnn.kernels.numba.product import rounded_up
 from minicnn.kernels.numba.setup import NO_IMAGES, Geometry, filled_up, sum_of_parts
-from minicnn.kernels.numba.vector import VECTOR_BYTES, load, positive_part, store, zeros_of
+from minicnn.kernels.numba.vector import VECTOR_BYTES, load, positive_part, store
 
 
 class Walk(NamedTuple):
@@ -40,46 +40,55 @@ class Walk(NamedTuple):
 def forward(x, walk, w, bias, relu, pool, first, last, z, out, y, argmax):  # type: ignore[no-untyped-def]
     """y = x (N, H, W, C) through w (kh, kw, channels), flat, for images `first` to `last`, as in `direct.forward`.
 
-    z : (1, oh, ow, C), where an image waits for being pooled;   out : (oh, ow, channels), where it is computed
+    z : (1, oh, ow, C), where an image waits for being pooled
+    out : (oh, ow, channels), where it is computed if its channels do not fill vectors
     """
     oh, ow, c = out.shape
-    lanes, row, zero = walk.lanes, walk.width * walk.channels, np.int64(0)  # see product.py
-    frame, results = np.zeros(walk.height * row, dtype=x.dtype), out.reshape(-1)
+    row, zero = walk.width * walk.channels, np.int64(0)  # see product.py
+    frame = np.zeros(walk.height * row, dtype=x.dtype)
     for n in range(first, last):
         put(x, n, zero, walk.left, frame[walk.top * row :], zero, x.shape[1], walk.width, c)
-        for i in range(oh):
-            for j in range(ow):
-                at = i * walk.stride_h * row + j * walk.stride_w * c
-                for k in range(0, c, lanes):
-                    total = zeros_of(frame)
-                    for p in range(walk.kh):
-                        for q in range(walk.kw):
-                            pixel = load(frame, at + p * walk.down * row + q * walk.across * c + k)
-                            total = total + pixel * load(w, (p * walk.kw + q) * c + k)
-                    store(results, (i * ow + j) * c + k, total)
-        if pool.kh:
-            _finish(results, bias, relu, lanes, z, zero)
-            pool_images(z, np.int64(1), pool, y, argmax, n)
+        images, place = (z, zero) if pool.kh else (y, n)
+        image = images[place]
+        if image.shape[2] == c:
+            _convolve(frame, walk, w, bias, relu, oh, ow, image.reshape(-1))
         else:
-            _finish(results, bias, relu, lanes, y, n)
+            _convolve(frame, walk, w, bias, relu, oh, ow, out.reshape(-1))
+            image[:] = out[:, :, : image.shape[2]]
+        if pool.kh:
+            pool_images(z, np.int64(1), pool, y, argmax, n)
 
 
 @njit(nogil=True)
-def _finish(results, bias, relu, lanes, y, n):  # type: ignore[no-untyped-def]
-    """y[n] = results (oh, ow, channels), flat, with bias and perhaps ReLU."""
-    _, oh, ow, c = y.shape
-    channels, target = len(bias), y.reshape(-1)
-    for pixel in range(oh * ow):
-        at, to = pixel * channels, (n * oh * ow + pixel) * c
-        for k in range(0, channels, lanes):
-            v = load(results, at + k) + load(bias, k)
-            if relu:
-                v = positive_part(v)
-            if k + lanes <= c:
-                store(target, to + k, v)
-            else:
-                store(results, at + k, v)
-                copy(results, at + k, target, to + k, c - k)
+def _convolve(frame, walk, w, bias, relu, oh, ow, y):  # type: ignore[no-untyped-def]
+    """y (oh, ow, channels), flat = a framed image through w, with bias and perhaps ReLU.
+
+    Four pixels side by side are computed at once, so that a weight is fetched once for them; where a row ends before
+    the fourth, its last pixel comes again.
+    """
+    c, lanes, row = walk.channels, walk.lanes, walk.width * walk.channels
+    for i in range(oh):
+        for j in range(0, ow, 4):
+            j1, j2, j3 = min(j + 1, ow - 1), min(j + 2, ow - 1), min(j + 3, ow - 1)
+            at, step, to = i * walk.stride_h * row, walk.stride_w * c, i * ow * c
+            at0, at1, at2, at3 = at + j * step, at + j1 * step, at + j2 * step, at + j3 * step
+            for k in range(0, c, lanes):
+                v0 = load(bias, k)
+                v1, v2, v3 = v0, v0, v0
+                for p in range(walk.kh):
+                    for q in range(walk.kw):
+                        weight = load(w, (p * walk.kw + q) * c + k)
+                        there = p * walk.down * row + q * walk.across * c + k
+                        v0 = v0 + weight * load(frame, at0 + there)
+                        v1 = v1 + weight * load(frame, at1 + there)
+                        v2 = v2 + weight * load(frame, at2 + there)
+                        v3 = v3 + weight * load(frame, at3 + there)
+                if relu:
+                    v0, v1, v2, v3 = positive_part(v0), positive_part(v1), positive_part(v2), positive_part(v3)
+                store(y, to + j * c + k, v0)
+                store(y, to + j1 * c + k, v1)
+                store(y, to + j2 * c + k, v2)
+                store(y, to + j3 * c + k, v3)
 
 
 @njit(nogil=True, cache=True)
@@ -101,18 +110,22 @@ def backward(dy, y, argmax, relu, pool, x, walk, w, first, last, z, out, dw, db,
             put(dy, n, zero, zero, gradients, zero, oh, ow, c)
         clear(dx_frame)
         for i in range(oh):
-            for j in range(ow):
-                for k in range(0, c, lanes):
-                    gradient = load(gradients, (i * ow + j) * c + k)
-                    store(db, k, load(db, k) + gradient)
-                    for p in range(walk.kh):
-                        for q in range(walk.kw):
-                            at = (i * walk.stride_h + p * walk.down) * row + k
-                            at += (j * walk.stride_w + q * walk.across) * c
-                            tap = (p * walk.kw + q) * c + k
-                            store(dw, tap, load(dw, tap) + gradient * load(frame, at))
+            for k in range(0, c, lanes):
+                total = load(db, k)
+                for j in range(ow):
+                    total = total + load(gradients, (i * ow + j) * c + k)
+                store(db, k, total)
+                for p in range(walk.kh):
+                    for q in range(walk.kw):
+                        tap = (p * walk.kw + q) * c + k
+                        weight, total = load(w, tap), load(dw, tap)
+                        at = (i * walk.stride_h + p * walk.down) * row + q * walk.across * c + k
+                        for j in range(ow):
+                            gradient, there = load(gradients, (i * ow + j) * c + k), at + j * walk.stride_w * c
+                            total = total + gradient * load(frame, there)
                             if dx.size:
-                                store(dx_frame, at, load(dx_frame, at) + gradient * load(w, tap))
+                                store(dx_frame, there, load(dx_frame, there) + gradient * weight)
+                        store(dw, tap, total)
         if dx.size:
             _, h, wide, channels = dx.shape
             for i in range(h):
