@@ -21,7 +21,6 @@
 # %%
 import numpy as np
 from matplotlib.figure import Figure
-from threadpoolctl import threadpool_limits
 
 import minicnn as mc
 from minicnn import nn, optim
@@ -30,10 +29,7 @@ from minicnn.data.synthetic import decode_captions, encode_captions, shape_scene
 from minicnn.metrics import bleu_score, exact_match
 from minicnn.recipes import beam_search
 
-mc.set_num_threads(1)
-threadpool_limits(
-    1
-)  # a step of the LSTM is a small product; threads would wait for each other longer than they compute
+mc.set_num_threads(1)  # such small batches gain nothing from more
 SEEDS = (0, 1, 2)
 LOOKS = {"shapes": ("circle", "triangle", "cross"), "size": 32, "radius": (5, 7), "occlusion": 0.0, "rotation": 15}
 train = shape_scenes(6000, objects=(1, 2), seed=1, **LOOKS)

@@ -60,6 +60,7 @@ from minicnn.kernels.numba.norm import (
 from minicnn.kernels.numba.pool import max_pool2d_backward, max_pool2d_forward, max_unpool2d_backward
 from minicnn.kernels.numba.product import pack
 from minicnn.kernels.numba.random import random_bits
+from minicnn.kernels.numba.recurrent import lstm_backward, lstm_forward, rnn_backward, rnn_forward
 from minicnn.kernels.numba.roi_pool import roi_max_pool2d_backward, roi_max_pool2d_forward
 from minicnn.kernels.numba.update import adam_update, adam_update_all, sgd_update, sgd_update_all
 from minicnn.kernels.numba.upsample import (
@@ -106,12 +107,16 @@ FILLINGS: dict[str, Callable] = {
     "leaky_relu_forward": leaky_relu_forward,
     "linear_backward": linear_backward,
     "linear_forward": linear_forward,
+    "lstm_backward": lstm_backward,
+    "lstm_forward": lstm_forward,
     "max_pool2d_backward": max_pool2d_backward,
     "max_pool2d_forward": max_pool2d_forward,
     "max_unpool2d_backward": max_unpool2d_backward,
     "random_bits": random_bits,
     "relu_backward": relu_backward,
     "relu_forward": relu_forward,
+    "rnn_backward": rnn_backward,
+    "rnn_forward": rnn_forward,
     "roi_max_pool2d_backward": roi_max_pool2d_backward,
     "roi_max_pool2d_forward": roi_max_pool2d_forward,
     "selu_backward": selu_backward,

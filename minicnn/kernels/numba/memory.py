@@ -92,10 +92,15 @@ def workspace(size: int, dtype: str) -> np.ndarray:
     arrays = _workspaces.__dict__
     array = arrays.get(dtype)
     if array is None or len(array) < size:
-        whole = np.empty(size + LINE, dtype=dtype)
-        shift = -whole.ctypes.data % LINE // whole.itemsize  # vectors that cross a cache line take twice as long
-        array = arrays[dtype] = whole[shift : shift + size]
+        array = arrays[dtype] = aligned(size, dtype)
     return array[:size]
+
+
+def aligned(size: int, dtype: str) -> np.ndarray:
+    """Return a new array (size,) that begins with a line of the cache: vectors that cross one take twice as long."""
+    whole = np.empty(size + LINE, dtype=dtype)
+    shift = -whole.ctypes.data % LINE // whole.itemsize
+    return whole[shift : shift + size]
 
 
 FEW = 1 << 14
