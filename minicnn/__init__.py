@@ -35,7 +35,9 @@ def __getattr__(name: str) -> Any:
         return getattr(importlib.import_module(_LAZY[name]), name)
     if name in _ROOMS:
         return importlib.import_module(f"minicnn.{name}")
-    raise AttributeError(f"module 'minicnn' has no attribute {name!r}")
+    rooms = [room for room in (nn, optim, data, metrics) if name in room.__all__]
+    hint = f"; did you mean {rooms[0].__name__}.{name}?" if rooms else ""
+    raise AttributeError(f"module 'minicnn' has no attribute {name!r}{hint}")
 
 
 def __dir__() -> list[str]:

@@ -253,6 +253,14 @@ def test_bad_arguments_are_told_in_one_line(arguments, words, tmp_path, monkeypa
     assert stderr.count("\n") == 1
 
 
+def test_the_folder_of_a_script_is_told_from_none(tmp_path, capsys):
+    assert main(["report", str(tmp_path)]) == 1
+    assert capsys.readouterr().err.endswith("`minicnn train` leaves config.json there\n")
+    (tmp_path / "checkpoint.npz").touch()
+    assert main(["report", str(tmp_path)]) == 1
+    assert "a script of your own" in capsys.readouterr().err
+
+
 def test_a_diverging_training_says_where(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert (

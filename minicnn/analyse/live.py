@@ -1,7 +1,6 @@
 """Learning curves that grow while a network trains: in a notebook, in a window, or in a file."""
 
 import io
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from minicnn.analyse.curves import check_smoothing, draw_history, plot_history
 from minicnn.errors import whole_number
 from minicnn.train.callbacks import Callback
 from minicnn.train.files import prepare_folder, replace_file
+from minicnn.train.progress import in_notebook
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -77,8 +77,8 @@ class LivePlot(Callback):
     def open(self) -> Place:
         """Find out where to draw, open the window if it is one, and return the place. `fit` calls this itself."""
         if self.place is None or self._closed_by_hand():
-            self._window = None if _in_notebook() else _new_window()
-            self.place = "notebook" if _in_notebook() else "window" if self._window is not None else "file"
+            self._window = None if in_notebook() else _new_window()
+            self.place = "notebook" if in_notebook() else "window" if self._window is not None else "file"
             if self.place == "file":
                 prepare_folder(self.path.parent)
         return self.place
@@ -141,13 +141,6 @@ class LivePlot(Callback):
 
     def __repr__(self) -> str:
         return f"LivePlot({str(self.path)!r})"
-
-
-def _in_notebook() -> bool:
-    """Return whether this is a notebook's kernel: IPython runs (it need not be installed), and not in a terminal."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
-    return getattr(shell, "kernel", None) is not None
 
 
 def _new_window() -> "Figure | None":

@@ -22,9 +22,10 @@ PROPOSERS = 4  # trials that readings are taken from, while none explains all
 def diagnose(trials: Sequence[Trial], *, seconds: float = 2.0) -> list[tuple[Reading, list[Trial]]]:
     """Return the readings that are believed, the most specific first, each with the trials that it explains.
 
-    All trials are of one result. The list is empty if nothing fits, or if no time is left.
+    All trials are of one result. The list is empty if nothing fits, or if no time is left. `seconds` are of this
+    thread's own processor time: a machine that is busy with others gives the same answer, later.
     """
-    deadline = time.perf_counter() + seconds
+    deadline = time.thread_time() + seconds
     covers: dict[tuple[Kind, str, str], tuple[Reading, list[Trial]]] = {}
     for proposer in _spread(trials):
         for hypothesis in HYPOTHESES:
@@ -33,9 +34,9 @@ def diagnose(trials: Sequence[Trial], *, seconds: float = 2.0) -> list[tuple[Rea
                     explained = [t for t in trials if t is proposer or _holds(reading, t)]
                     if len(explained) >= reading.least:
                         covers[reading.key] = reading, explained
-            if time.perf_counter() > deadline:
+            if time.thread_time() > deadline:
                 break
-        if time.perf_counter() > deadline or any(len(explained) == len(trials) for _, explained in covers.values()):
+        if time.thread_time() > deadline or any(len(explained) == len(trials) for _, explained in covers.values()):
             break
     complete = [(r, explained) for r, explained in covers.values() if len(explained) == len(trials)]
     return _most_specific(complete) if complete else _fewest(covers, trials)

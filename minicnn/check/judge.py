@@ -129,9 +129,9 @@ def _read(name: str, candidate: Candidate, wrong: list[Observation]) -> list[Fin
         return [explained_without]
     trials = [_trial(name, candidate, o) for o in wrong]
     findings: list[Finding] = []
-    begun = time.perf_counter()
+    begun = time.thread_time()
     believed = diagnose(trials, seconds=max(candidate.reading_seconds, 0.3))
-    candidate.reading_seconds -= time.perf_counter() - begun
+    candidate.reading_seconds -= time.thread_time() - begun
     for reading, explained in believed:
         rank, message = reading.rank, reading.message
         if 3 * len(explained) < len(trials):

@@ -52,7 +52,7 @@ class Candidate:
     seconds: float
     numbers: bool = False
     deadline: float = field(default=0.0)
-    reading_seconds: float = 3.0  # what is left for reading wrong results, all of them together
+    reading_seconds: float = 3.0  # of processor time, left for reading wrong results, all of them together
 
     def __post_init__(self) -> None:
         self.deadline = time.perf_counter() + self.seconds

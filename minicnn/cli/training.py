@@ -172,6 +172,11 @@ def began_with(folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
     try:
         return {**DEFAULTS, **json.loads(path.read_text())["settings"]}
+    except FileNotFoundError:
+        hint = ""
+        if (folder / "checkpoint.npz").exists():
+            hint = "; a script of your own goes on by fit(..., resume=True) and reports by analyse.write_report"
+        raise CheckpointError(f"there is no run in {folder}: `minicnn train` leaves config.json there{hint}") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"there is no run in {folder}: {path} ({error})") from None
 

@@ -33,7 +33,7 @@ class ArrayDataset:
     """
 
     def __init__(self, x: Any, y: Any, *, classes: Any = None, dtype: Any = np.float32) -> None:
-        x, y = np.asarray(x), np.asarray(y)
+        x, y = _as_array("x", x), _as_array("y", y)
         if x.ndim == 0 or y.ndim == 0 or len(x) != len(y):
             raise DataError(f"x and y must have the same length; x is {x.shape} and y {y.shape}")
         x = checked_inputs(x, dtype)
@@ -57,6 +57,19 @@ class ArrayDataset:
     def __repr__(self) -> str:
         x, y = self.x, self.y
         return f"ArrayDataset({len(self)} examples, x {x.shape[1:]} {x.dtype}, y {y.shape[1:]} {y.dtype})"
+
+
+def _as_array(name: str, values: Any) -> np.ndarray:
+    """Return values as an array. Raises `DataError` if the examples have different shapes."""
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        if "inhomogeneous" not in str(error):
+            raise
+        raise DataError(
+            f"{name} holds examples of different shapes; images want one size, and sequences are filled up to one "
+            "length (nn.LSTM takes their lengths)"
+        ) from None
 
 
 def checked_inputs(x: Any, dtype: Any) -> np.ndarray:
@@ -106,4 +119,9 @@ def as_dataset(data: Any, *, dtype: Any = None) -> ArrayDataset:
         return ArrayDataset(data.x, data.y, classes=data.classes, dtype=dtype)
     if isinstance(data, tuple) and len(data) == 2:
         return ArrayDataset(*data, dtype=np.float32 if dtype is None else dtype)
-    raise DataError(f"expected an ArrayDataset or a pair (x, y), not {type(data).__name__}")
+    what, hint = type(data).__name__, ""
+    if isinstance(data, tuple):
+        what, hint = f"{len(data)} arrays", "; what else a model takes, such as lengths, travels in x: see nn.LSTM"
+    elif hasattr(data, "train"):
+        hint = "; its .train and .validation are such"
+    raise DataError(f"expected an ArrayDataset or a pair (x, y), not {what}{hint}")

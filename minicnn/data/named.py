@@ -1,5 +1,6 @@
 """Data sets by name: `load("digits")`, `load("mnist", root=...)`, `load("bloodmnist", download=True)`."""
 
+import difflib
 import os
 from collections.abc import Callable
 from functools import partial
@@ -52,7 +53,9 @@ def load(name: str, *, root: str | Path | None = None, seed: int = 0, download: 
         If what is downloaded cannot be written.
     """
     if name not in tuple(DATASETS):  # a tuple can be asked for a list, too
-        raise DataError(f"there is no data set {name!r}; the data sets are {listed(DATASETS)}")
+        near = difflib.get_close_matches(str(name).lower().replace("-", "_"), tuple(DATASETS), n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise DataError(f"there is no data set {name!r}; the data sets are {listed(DATASETS)}{hint}")
     return DATASETS[name](root, seed, download)
 
 

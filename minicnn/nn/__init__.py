@@ -100,7 +100,26 @@ __all__ = [
 ]
 
 
+_ELSEWHERE = {
+    "Module": "Layer",
+    "Dense": "Linear",
+    "MaxPooling2D": "MaxPool2d",
+    "AveragePooling2D": "AvgPool2d",
+    "GlobalAveragePooling2D": "GlobalAvgPool2d",
+    "BatchNormalization": "BatchNorm2d",
+    "Conv2DTranspose": "ConvTranspose2d",
+    "RNN": "SimpleRNN",
+    "NLLLoss": "CrossEntropyLoss",
+    "BCELoss": "BCEWithLogitsLoss",
+    "SmoothL1Loss": "HuberLoss",
+}
+"""What PyTorch and Keras call what is here."""
+
+
 def __getattr__(name: str) -> NoReturn:
     """Answer a name that is not here with the nearest that is."""
-    near = difflib.get_close_matches(name, __all__, n=1) or (["Layer"] if name == "Module" else [])
-    raise AttributeError(f"minicnn.nn has no {name}{f'; did you mean {near[0]}?' if near else ''}")
+    near = [_ELSEWHERE[name]] if name in _ELSEWHERE else difflib.get_close_matches(name, __all__, n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    if name.endswith("Softmax"):
+        hint = "; CrossEntropyLoss takes scores as they are, and trainer.predict_proba(x) makes probabilities of them"
+    raise AttributeError(f"minicnn.nn has no {name}{hint}")

@@ -5,6 +5,19 @@
     h = lstm(x, lengths)            after each sequence's own last step; what stands behind it is not looked at
 
 With `return_sequences=True` the states of all steps come out, (N, T, 16), zeros behind a sequence's end.
+
+A `Trainer` hands over x and nothing else. Lengths can travel in it, as one more feature that is 1 in every step there
+is and 0 behind the end:
+
+    class Reader(nn.Layer):
+        def __init__(self):
+            self.lstm, self.answer = nn.LSTM(8, 16), nn.Linear(16, 2)
+
+        def forward(self, x):                                   x : (N, T, 7 + 1)
+            return self.answer(self.lstm(x, x[:, :, -1].sum(axis=1).astype(int)))
+
+        def backward(self, dy):
+            return self.lstm.backward(self.answer.backward(dy))
 """
 
 from typing import Any, NamedTuple

@@ -1,5 +1,8 @@
 """Floor 3: optimizers, schedules, regularisers. Names, arguments and update rules are PyTorch's, where it has them."""
 
+import difflib
+from typing import NoReturn
+
 from minicnn.optim.adagrad import AdaGrad
 from minicnn.optim.adam import Adam, AdamW
 from minicnn.optim.clip import clip_grad_norm
@@ -41,3 +44,10 @@ __all__ = [
     "Warmup",
     "clip_grad_norm",
 ]
+
+
+def __getattr__(name: str) -> NoReturn:
+    """Answer a name that is not here with the nearest that is."""
+    bare = name.removesuffix("LR").replace("LROn", "On").replace("Annealing", "").lower()  # as PyTorch calls schedules
+    near = difflib.get_close_matches(bare, (known := {entry.lower(): entry for entry in __all__}), n=1)
+    raise AttributeError(f"minicnn.optim has no {name}{f'; did you mean {known[near[0]]}?' if near else ''}")

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from minicnn.backend import Array, array_module, to_host
-from minicnn.errors import ArgumentError, CheckpointError, listed
+from minicnn.errors import ArgumentError, CheckpointError, is_number, listed
 from minicnn.nn import Parameter
 from minicnn.optim.groups import GroupsLike, Setting, describe, make_groups
 
@@ -59,6 +59,8 @@ class Optimizer:
         for group in self.param_groups:
             self.parameters |= dict(zip(group["params"].names, group["params"], strict=True))
             own = self.settings(group)
+            if not is_number(own["lr"]):
+                raise ArgumentError(f"{kind}: lr must be a number, not {own['lr']!r}")
             if not own["lr"] >= 0:
                 raise ArgumentError(f"{kind}: lr must be at least 0, not {own['lr']}")
             self.check(**own)

@@ -20,7 +20,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from minicnn.backend import CounterRng
-from minicnn.errors import CheckpointError, CheckpointWarning, OutputError, listed
+from minicnn.errors import CheckpointError, CheckpointWarning, OutputError, expect_kind, listed
 from minicnn.nn import Layer
 from minicnn.train.callback_states import named_callbacks, packed, unpacked
 from minicnn.train.files import replace_file
@@ -75,10 +75,14 @@ def save_openings(trainer: "Trainer", path: str | Path) -> None:
         warnings.warn(text, CheckpointWarning, stacklevel=5)
 
 
-def save_weights(trainer: "Trainer", path: str | Path) -> None:
-    """Write the model's parameters and buffers alone, in one step."""
-    arrays = {f"model/{name}": value for name, value in trainer.model.state_dict().items()}
-    _write(Path(path), arrays, {"format": FORMAT, "epoch": trainer.epoch})
+def save_weights(model: "Layer | Trainer", path: str | Path) -> None:
+    """Write parameters and buffers alone, of a model or of a trainer's model, in one step; `load_weights` reads them.
+
+    Raises `ArgumentError` if it is neither, `OutputError` if the file cannot be written.
+    """
+    layer = model if isinstance(model, Layer) else getattr(model, "model", model)
+    arrays = {f"model/{name}": value for name, value in expect_kind(Layer, layer, "model").state_dict().items()}
+    _write(Path(path), arrays, {"format": FORMAT, "epoch": getattr(model, "epoch", None)})
 
 
 def load_checkpoint(trainer: "Trainer", path: str | Path, *, callbacks: "Sequence[Callback] | None" = None) -> None:

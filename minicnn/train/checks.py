@@ -1,12 +1,14 @@
 """What a training refuses before it begins."""
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
-from minicnn.data import SealedDataset
+from minicnn.backend import Array
+from minicnn.data import ArrayDataset, SealedDataset
 from minicnn.data.dataset import as_dataset
-from minicnn.errors import ArgumentError, DataError, expect_kind, listed
-from minicnn.nn import Layer
+from minicnn.errors import ArgumentError, DataError, DataWarning, expect_kind, listed
+from minicnn.nn import CrossEntropyLoss, Layer, Loss
 from minicnn.optim import Optimizer
 from minicnn.train.predicting import Metric, dtype_of_inputs
 
@@ -38,3 +40,30 @@ def unsealed(model: Layer, dataset: Any) -> Any:
     if isinstance(dataset, SealedDataset):
         raise DataError("a sealed test set is for evaluate(), not for training or validation; use the other splits")
     return None if dataset is None else as_dataset(dataset, dtype=dtype_of_inputs(model))
+
+
+def warn_of_a_first_batch(loss: Loss, prediction: Array, train: ArrayDataset, *, stacklevel: int) -> None:
+    """Warn (`DataWarning`) of what a beginner forgets and what trains all the same, badly."""
+    _warn_of_raw_pixels(train, stacklevel=stacklevel + 1)
+    _warn_of_spare_scores(loss, prediction, train, stacklevel=stacklevel + 1)
+
+
+def _warn_of_raw_pixels(train: ArrayDataset, *, stacklevel: int) -> None:
+    """Warn if images go up to 255, as in files; weights start as for inputs of about 1."""
+    some = train.x[:32]
+    if some.ndim == 4 and some.dtype.kind == "f" and some.min() >= 0 and 200 <= some.max() <= 255:
+        text = "x holds pixels from 0 to 255, and large inputs learn badly; x / 255, or data.normalise(splits)"
+        warnings.warn(text, DataWarning, stacklevel=stacklevel + 1)
+
+
+def _warn_of_spare_scores(loss: Loss, prediction: Array, train: ArrayDataset, *, stacklevel: int) -> None:
+    """Warn if a model gives far more scores than there are classes: its last layer may be missing."""
+    if not isinstance(loss, CrossEntropyLoss) or prediction.ndim != 2 or train.y.ndim != 1:
+        return
+    scores, classes = prediction.shape[1], int(train.y.max()) + 1 if train.classes is None else len(train.classes)
+    if scores > classes and (train.classes is not None or scores > max(32, 4 * classes)):
+        text = (
+            f"the model gives {scores} scores an example, and there are {classes} classes: is its last layer missing, "
+            f"nn.Linear({scores}, {classes})?"
+        )
+        warnings.warn(text, DataWarning, stacklevel=stacklevel + 1)

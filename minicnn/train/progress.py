@@ -1,5 +1,6 @@
 """Showing a training in the terminal."""
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ COMPILING = "compiling kernels for this machine, once"
 
 
 class ProgressBar(Callback):
-    """A bar an epoch: images done, time left, images per second, loss and measures. Silent without a terminal.
+    """A bar an epoch: images done, time left, images per second, loss and measures; on a terminal or in a notebook.
 
     While kernels are being compiled, which the first training on a machine has to wait for, the bar says so.
     """
@@ -37,7 +38,8 @@ class ProgressBar(Callback):
             desc=f"epoch {epoch:{width}}/{self.trainer.last_epoch}",
             unit=" images",
             bar_format="{desc} |{bar:10}| {rate_fmt} {remaining} left{postfix}",
-            disable=None,  # None: shown on a terminal only
+            file=sys.stdout if in_notebook() else sys.stderr,  # a notebook shows stderr on red
+            disable=False if in_notebook() else None,  # None: shown on a terminal only
             dynamic_ncols=True,
         )
 
@@ -86,6 +88,13 @@ class EpochLines(Callback):
     def on_train_end(self) -> None:
         """Listen no more."""
         self.compilation.stop()
+
+
+def in_notebook() -> bool:
+    """Return whether this is a notebook's kernel: IPython runs (it need not be installed), and not in a terminal."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return getattr(shell, "kernel", None) is not None
 
 
 def as_text(logs: Mapping[str, float]) -> str:

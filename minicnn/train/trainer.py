@@ -20,7 +20,7 @@ from minicnn.optim import Adam, Optimizer, Regulariser, Schedule, clip_grad_norm
 from minicnn.train.callbacks import Callback, Checkpoint
 from minicnn.train.card import Card, Fitting, make_card
 from minicnn.train.checkpoint import save_openings
-from minicnn.train.checks import check_optimizer, checked_metrics, unsealed
+from minicnn.train.checks import check_optimizer, checked_metrics, unsealed, warn_of_a_first_batch
 from minicnn.train.guard import Guard
 from minicnn.train.history import History
 from minicnn.train.means import RunningMeans
@@ -149,7 +149,7 @@ class Trainer:
         drop_last : bool
             Leave out the last batch of an epoch if it is not full.
         verbose : bool
-            Show a progress bar, where there is a terminal.
+            Show a progress bar, where there is a terminal or a notebook.
 
         Raises
         ------
@@ -267,6 +267,8 @@ class Trainer:
         loader.rng = CounterRng(self.rng.seed, self.rng.stream, step=self.epoch)
         for batch, (x, y) in enumerate(loader, start=1):
             loss, prediction = self.train_step(x, y, when=f"epoch {epoch}, batch {batch}")
+            if batch == epoch == 1:
+                warn_of_a_first_batch(self.loss, prediction, loader.dataset, stacklevel=4)
             means.add(self.loss.weight_of(y), {"loss": loss})
             means.add(len(x), {**self._penalty, **measured(self.metrics, prediction, y)})
             self.batch_images = len(x)

@@ -189,8 +189,13 @@ LOGITS = ones(3, 4)
 @pytest.mark.parametrize(
     ("logits", "labels", "error", "message"),
     [
-        (LOGITS, np.array([0.0, 1.0, 2.0]), DTypeError, "labels are float64, expected integers from 0 to 3"),
-        (LOGITS, np.array([True, False, True]), DTypeError, "labels are bool"),
+        (
+            LOGITS,
+            np.array([0.0, 1.0, 2.0]),
+            DTypeError,
+            r"labels are float64, expected integers from 0 to 3; labels.astype\(int\)",
+        ),
+        (LOGITS, np.array([True, False, True]), DTypeError, r"labels are bool, .*; labels.astype\(int\)"),
         (LOGITS, np.array([0, 4, 1]), DataError, r"label 4 at position 1 is out of range; 4 outputs .* 0 to 3"),
         (LOGITS, np.array([0, 1, -1]), DataError, "label -1 at position 2 is out of range"),
         (LOGITS, np.array([0, 1]), ShapeError, r"labels have shape \(2,\), expected \(3,\) for logits.*\(3, 4\)"),

@@ -75,6 +75,7 @@ LABELS = np.zeros(3, dtype=int)
         (ROWS, np.array([1, 4, 2]), DataError, "labels that begin with 1: subtract 1"),
         (ROWS, LABELS.astype(float), DTypeError, "labels are float64, expected integers from 0 to 3"),
         (ROWS, LABELS[:2], ShapeError, r"labels have shape \(2,\), expected \(3,\) for scores of shape \(3, 4\)"),
+        (IMAGES, LABELS[:2], ShapeError, "one answer an image the model has to end with Flatten and Linear"),
         (ROWS, np.eye(3, 4, dtype=int), ShapeError, r"one-hot labels: labels.argmax\(axis=1\)"),
         (ROWS[:0], LABELS[:0], DataError, "the batch is empty"),
         (ROWS[0], LABELS, ShapeError, "one label a row"),

@@ -400,3 +400,9 @@ def test_an_update_that_is_plugged_in_is_used_for_every_parameter(kind, name):
         kind(parameters, lr=0.1).step()
     assert shapes == [(3,), (2, 2)]
     assert all((parameter.data == 1).all() for parameter in parameters)
+
+
+@pytest.mark.parametrize("lr", ["0.1", None, True])
+def test_a_rate_that_is_no_number_is_refused(lr):
+    with pytest.raises(ArgumentError, match=f"Adam: lr must be a number, not {lr!r}"):
+        optim.Adam(nn.Linear(2, 2).parameters(), lr=lr)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import minicnn as mc
 from minicnn import nn, optim
-from minicnn.errors import CheckpointError, OutputError
+from minicnn.errors import ArgumentError, CheckpointError, OutputError
 from minicnn.train import load_checkpoint, save_checkpoint
 from minicnn.train.checkpoint import load_weights, save_weights
 
@@ -88,6 +88,17 @@ class TestWeightsAlone:
         for name, value in trained.model.state_dict().items():
             np.testing.assert_array_equal(other.model.state_dict()[name], value, strict=True)
         assert other.epoch == 0
+
+    def test_those_of_a_model_alone_are_written_too(self, new_trainer, trained, tmp_path):
+        save_weights(trained.model, tmp_path / "model.npz")
+        other = new_trainer(seed=9)
+        load_weights(other.model, tmp_path / "model.npz")
+        for name, value in trained.model.state_dict().items():
+            np.testing.assert_array_equal(other.model.state_dict()[name], value, strict=True)
+
+    def test_only_a_model_or_a_trainer_has_weights(self, trained, tmp_path):
+        with pytest.raises(ArgumentError, match="model must be a Layer, not "):
+            save_weights(trained.model.state_dict(), tmp_path / "model.npz")
 
     def test_they_can_be_taken_from_a_whole_checkpoint(self, new_trainer, trained, saved):
         other = new_trainer(seed=9)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import minicnn as mc
-from minicnn import nn, ops, optim
-from minicnn.errors import ArgumentError, CheckpointError, DataError, DTypeError
+from minicnn import data, nn, ops, optim
+from minicnn.errors import ArgumentError, CheckpointError, DataError, DataWarning, DTypeError
 from minicnn.optim import clip_grad_norm
 from minicnn.train import Callback, History
 from minicnn.train.means import RunningMeans
@@ -390,3 +390,72 @@ def test_nothing_to_train_is_said(new_trainer, few):
         parameter.frozen = True
     with pytest.raises(ArgumentError, match="all parameters of the optimizer are frozen"):
         trainer.fit(few)
+
+
+class TestWhatABeginnerForgets:
+    """It trains all the same, so it is said."""
+
+    x = np.random.default_rng(0).uniform(size=(6, 1, 4, 4)).astype(np.float32)
+    y = np.arange(6) % 3
+
+    def fit(self, x, *, outputs=3, classes=None):
+        model = nn.Sequential(nn.Flatten(), nn.Linear(16, outputs))
+        mc.Trainer(model).fit(data.ArrayDataset(x, self.y, classes=classes), epochs=2, batch_size=3)
+
+    def test_pixels_up_to_255(self):
+        with pytest.warns(DataWarning, match=r"pixels from 0 to 255, .*; x / 255") as warned:
+            self.fit(self.x * 254)
+        assert len(warned) == 1, "once is enough"
+        assert warned[0].filename == __file__
+
+    @pytest.mark.parametrize("scale", [1, 100, 1000, -250])
+    def test_other_numbers_are_nobodys_pixels(self, scale):
+        self.fit(self.x * scale)
+
+    @pytest.mark.parametrize(("outputs", "classes"), [(40, None), (4, "abc")])
+    def test_a_last_layer_that_is_missing(self, outputs, classes):
+        with pytest.warns(DataWarning, match=rf"{outputs} scores .* 3 classes: .* nn.Linear\({outputs}, 3\)") as warned:
+            self.fit(self.x, outputs=outputs, classes=classes)
+        assert len(warned) == 1
+
+    @pytest.mark.parametrize(("outputs", "classes"), [(10, None), (3, "abc")])
+    def test_some_classes_may_be_rare(self, outputs, classes):
+        self.fit(self.x, outputs=outputs, classes=classes)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ((np.zeros((2, 3)), np.ones(2), np.zeros(2)), "not 3 arrays; what else a model takes, such as lengths"),
+        (([np.zeros(2), np.zeros(3)], [0, 1]), "x holds examples of different shapes; .*nn.LSTM takes their lengths"),
+        (data.load("digits"), "not Splits; its .train and .validation are such"),
+    ],
+)
+def test_what_is_no_data_set_is_said_with_what_would_be(given, message):
+    with pytest.raises(DataError, match=message):
+        mc.Trainer(nn.Linear(3, 2)).fit(given)
+
+
+def test_lengths_travel_in_x_as_a_feature_of_their_own():
+    """As the docstring of `nn.recurrent` has it: what stands behind the end of a sequence changes nothing."""
+
+    class Reader(nn.Layer):
+        def __init__(self):
+            self.lstm, self.answer = nn.LSTM(3, 4), nn.Linear(4, 2)
+
+        def forward(self, x):
+            return self.answer(self.lstm(x, x[:, :, -1].sum(axis=1).astype(int)))
+
+        def backward(self, dy):
+            return self.lstm.backward(self.answer.backward(dy))
+
+    x = np.random.default_rng(0).normal(size=(6, 5, 3)).astype(np.float32)
+    x[:, :, -1] = np.arange(5) < np.array([[1], [2], [3], [4], [5], [5]])
+    spoilt = np.where(x[:, :, -1:] == 0, np.array([7, -7, 0], dtype=np.float32), x)
+    ends = []
+    for inputs in (x, spoilt):
+        mc.seed(0)
+        trainer = mc.Trainer(Reader())
+        trainer.fit((inputs, np.arange(6) % 2), epochs=2, batch_size=3)
+        ends.append(trainer.predict(x))
+    np.testing.assert_array_equal(*ends)

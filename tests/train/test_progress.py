@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import time
+import types
 
 import numpy as np
 import pytest
@@ -65,6 +66,16 @@ def test_on_a_terminal_a_bar_shows_epoch_time_left_speed_loss_and_accuracy():
 def test_elsewhere_it_is_silent(new_trainer, few, capfd):
     new_trainer().fit(few, epochs=2)
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_notebook_has_the_bar_too_and_not_on_red(new_trainer, few, capfd, monkeypatch):
+    ipython = types.ModuleType("IPython")
+    ipython.get_ipython = lambda: types.SimpleNamespace(kernel=object())
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    new_trainer().fit(few, epochs=2)
+    shown = capfd.readouterr()
+    assert re.search(r"epoch 2/2 \|█{10}\| .* loss \d\.\d{4} accuracy \d\.\d{4}", shown.out)
+    assert shown.err == ""
 
 
 def test_lines_for_pipes_show_epoch_and_measures(new_trainer, few, capsys):

@@ -23,11 +23,14 @@ def check_labels(loss: Loss, name: str, scores: Array, labels: Array) -> None:
     """
     check_scores(loss, name, scores)
     classes = scores.shape[1] if scores.ndim > 1 else 1
-    _check_kind(loss, "labels", labels, "iu", f"integers from 0 to {classes - 1}")
+    hint = "; labels.astype(int) makes integers" if getattr(getattr(labels, "dtype", None), "kind", "") in "fb" else ""
+    _check_kind(loss, "labels", labels, "iu", f"integers from 0 to {classes - 1}{hint}")
     if scores.ndim < 2 or labels.shape != (scores.shape[0], *scores.shape[2:]):
         expected = (scores.shape[0], *scores.shape[2:]) if scores.ndim > 1 else "one label a row"
         hint = "; one-hot labels: labels.argmax(axis=1)" if labels.shape == scores.shape else ""
         hint = "; labels.reshape(-1) takes the last axis away" if labels.shape == (len(scores), 1) else hint
+        if labels.ndim == 1 and scores.ndim > 2:
+            hint = "; for one answer an image the model has to end with Flatten and Linear"
         both = f"labels have shape {labels.shape}, expected {expected} for {name} of shape {scores.shape}"
         raise ShapeError(f"{loss!r}: {both}{hint}")
     _check_not_empty(loss, labels)
