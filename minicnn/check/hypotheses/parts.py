@@ -32,7 +32,7 @@ def incomplete_sums(trial: Trial) -> Iterator[Reading]:
     for grouping in _groupings(trial):
         kind = Kind.PARTIAL_BATCH if grouping.batch else Kind.NOT_SUMMED
         for words, chosen in _CHOICES.items():
-            if grouping.what == "window" and words not in ("the first", "the last"):
+            if grouping.what in ("window", "place") and words not in ("the first", "the last"):
                 continue
             message = (
                 f"of the {grouping.what}s only {words} counts"
@@ -187,6 +187,9 @@ def _is_linear(trial: Trial, name: str, whole: np.ndarray) -> bool:
 
 
 def _groupings(trial: Trial) -> Iterator[Grouping]:
+    numbers = trial.arguments.get("x")
+    if isinstance(numbers, np.ndarray) and numbers.dtype.kind in "iu":  # each of which stands at a place
+        yield Grouping("dy", tuple(range(numbers.ndim)), "place")
     for name, value in trial.arrays():
         names = axis_names(name, value.ndim)
         for axis in range(value.ndim):
