@@ -16,7 +16,7 @@ from minicnn.check.habits import (
     fresh_gradients,
     raised,
 )
-from minicnn.check.inside import inputs_of_layers, run_twice, wrong_layer
+from minicnn.check.inside import inputs_of_layers, run_twice, wrong_layer, wrong_way_back
 from minicnn.check.kinds import Kind
 from minicnn.check.numeric import agrees_elsewhere, numeric_trial
 from minicnn.check.report import Finding, Report, TensorCheck
@@ -118,6 +118,8 @@ def gradcheck(
     if wrong:
         inputs = inputs_of_layers(checked, x, context)
         inside = wrong_layer(checked, inputs, lambda layer, x: gradcheck(layer, x, tolerance=tolerance, seed=seed))
+        if not inside and not run_twice(inputs):
+            inside = wrong_way_back(checked, x, dy, context)
         smaller = None if inside else _smaller_batch(subject_at, x, target, y)
         findings += inside or _read(subject, wrong, gradients, dy, y, smaller, run_twice(inputs), comparisons)
     elif not findings and not subject.fixed_dy:

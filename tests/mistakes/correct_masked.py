@@ -43,6 +43,21 @@ def moments_of_single_connections(x, w, b, *, p, z):
     return mean + np.array(z, dtype=x.dtype)[:, None, None] * np.sqrt(np.maximum(variance, 0))
 
 
+@correct("drop_connect_inference_backward")
+def one_output_and_one_z_at_a_time(dy, x, w, b, *, p, z):
+    """Differentiates (1 - p) a + z sqrt(p (1 - p) s); a is the sum of all products, and s that of their squares."""
+    dx, dw, db = np.zeros_like(x), np.zeros_like(w), np.zeros_like(w[:, 0])
+    for n, k in np.ndindex(dy.shape[1:]):
+        bias = 0.0 if b is None else b[k]
+        s = (x[n] * w[k]) @ (x[n] * w[k]) + bias**2
+        for value, g in zip(z, dy[:, n, k], strict=True):
+            slope = value * (p * (1 - p) / s) ** 0.5
+            dx[n] += g * ((1 - p) * w[k] + slope * x[n] * w[k] ** 2)
+            dw[k] += g * ((1 - p) * x[n] + slope * w[k] * x[n] ** 2)
+            db[k] += g * (1 - p + slope * bias)
+    return dx, dw, db
+
+
 @correct("soft_cross_entropy_forward")
 def expected_surprise(logits, targets):
     """sum of t times logsumexp, minus t times the scores."""

@@ -39,7 +39,7 @@ class NormThenCells(nn.Layer):
         return self.norm.backward(self.cells.backward(dy))
 
 
-@correct_layer(make=lambda: SpectrumOfRealNumbers(4, 5), x=normal(2, 2, 4, 5))
+@correct_layer(make=lambda: SpectrumOfRealNumbers(3, 4), x=normal(2, 2, 3, 4))
 class SpectrumOfRealNumbers(Spectrum):
     """Goes back by a matrix of waves and not by a transform."""
 

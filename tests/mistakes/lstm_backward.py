@@ -161,12 +161,6 @@ def rows_of_the_gates_exchanged(dy, x, w_ih, w_hh, h0, c0, y, c, gates, *, lengt
     return _back(dy, x, w_ih, w_hh, h0, c0, y, c, gates, lengths, step)
 
 
-@mistake("lstm_backward", "ignores-argument", where="dx")
-def goes_back_from_behind_the_end(dy, x, w_ih, w_hh, h0, c0, y, c, gates, *, lengths=None):
-    """Takes lengths and never uses them."""
-    return _back(dy, x, w_ih, w_hh, h0, c0, y, c, gates, None, _right_step)
-
-
 @mistake("lstm_backward", "wrong-cache", where="dw_hh", also=("shifted",))
 def states_of_the_same_step(dy, x, w_ih, w_hh, h0, c0, y, c, gates, *, lengths=None):
     """Multiplies da_t by h_t; the gates of step t saw h_{t-1}."""

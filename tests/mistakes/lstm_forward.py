@@ -102,7 +102,7 @@ def remembers_what_came_before_the_gates(x, w_ih, w_hh, b, h0, c0, *, lengths=No
     return _run(x, w_ih, w_hh, b, h0, c0, lengths, step)
 
 
-@mistake("lstm_forward", "ignores-argument", where="y", also=("missing-term",))
+@mistake("lstm_forward", "ignores-argument", where="c", also=("missing-term",))
 def an_empty_cell_to_begin_with(x, w_ih, w_hh, b, h0, c0, *, lengths=None):
     """Starts the cell at zero and never looks at c0."""
 

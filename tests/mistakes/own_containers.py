@@ -40,54 +40,54 @@ class Branches(nn.Layer):
     """y = [left(x), right(x)] side by side, which the layers below share."""
 
     def __init__(self, d):
-        self.left, self.right = PlainDense(d, 3), PlainDense(d, 3)
+        self.left, self.right = PlainDense(d, 2), PlainDense(d, 2)
         self.right.weight.data = -0.5 * self.right.weight.data[::-1]
 
     def forward(self, x):
-        """x : (N, D) -> y : (N, 6)"""
+        """x : (N, D) -> y : (N, 4)"""
         return np.hstack([self.left(x), self.right(x)])
 
 
-@mistake_layer("missing-term", where="x", make=lambda: LastBranchWins(4), x=normal(5, 4))
+@mistake_layer("missing-term", where="x", make=lambda: LastBranchWins(3), x=normal(4, 3))
 class LastBranchWins(Branches):
     """Assigns dx in each branch, so that the last one's is left; they add up."""
 
     def backward(self, dy):
-        """dy : (N, 6) -> dx : (N, D)"""
+        """dy : (N, 4) -> dx : (N, D)"""
         for layer, part in zip((self.left, self.right), np.split(dy, 2, axis=1), strict=True):
             dx = layer.backward(part)
         return dx
 
 
 @mistake_layer(
-    "transposed", where="x", make=lambda: BranchesExchanged(4), x=normal(5, 4), also=("wrong-cache", "shifted")
+    "transposed", where="x", make=lambda: BranchesExchanged(3), x=normal(4, 3), also=("wrong-cache", "shifted")
 )
 class BranchesExchanged(Branches):
     """Gives the left branch the right one's gradient, and the other way round."""
 
     def backward(self, dy):
-        """dy : (N, 6) -> dx : (N, D)"""
-        return self.left.backward(dy[:, 3:]) + self.right.backward(dy[:, :3])
+        """dy : (N, 4) -> dx : (N, D)"""
+        return self.left.backward(dy[:, 2:]) + self.right.backward(dy[:, :2])
 
 
-@mistake_layer("scale", where="x", make=lambda: MeanOfTheBranches(4), x=normal(5, 4))
+@mistake_layer("scale", where="x", make=lambda: MeanOfTheBranches(3), x=normal(4, 3))
 class MeanOfTheBranches(Branches):
     """Takes the mean of the branches' gradients, where their sum belongs."""
 
     def backward(self, dy):
-        """dy : (N, 6) -> dx : (N, D)"""
-        return np.mean([self.left.backward(dy[:, :3]), self.right.backward(dy[:, 3:])], axis=0)
+        """dy : (N, 4) -> dx : (N, D)"""
+        return np.mean([self.left.backward(dy[:, :2]), self.right.backward(dy[:, 2:])], axis=0)
 
 
 @mistake_layer(
-    "zero", where="right.weight", make=lambda: OneBranchNeverLearns(4), x=normal(5, 4), also=("missing-term",)
+    "zero", where="right.weight", make=lambda: OneBranchNeverLearns(3), x=normal(4, 3), also=("missing-term",)
 )
 class OneBranchNeverLearns(Branches):
     """Runs the left branch back and forgets the right one."""
 
     def backward(self, dy):
-        """dy : (N, 6) -> dx : (N, D)"""
-        return self.left.backward(dy[:, :3])
+        """dy : (N, 4) -> dx : (N, D)"""
+        return self.left.backward(dy[:, :2])
 
 
 class Shortcut(nn.Layer):

@@ -19,7 +19,7 @@ def sum_over_the_batch(logits, targets):
     return -(targets * log_p).sum(), np.exp(log_p)
 
 
-@mistake("soft_cross_entropy_forward", "scale", where="loss")
+@mistake("soft_cross_entropy_forward", "scale", where="loss", also=("not-summed",))
 def mean_over_classes_too(logits, targets):
     """Takes .mean() of an array (N, K), which divides by K as well."""
     log_p = log_softmax(logits, axis=1)
@@ -75,7 +75,7 @@ def targets_surely_sum_to_one(probabilities, targets):
     return (probabilities - targets) / _count(probabilities)
 
 
-@mistake("soft_cross_entropy_backward", "missing-term", where="dlogits")
+@mistake("soft_cross_entropy_backward", "missing-term", where="dlogits", also=("non-finite",))
 def stops_at_the_probabilities(probabilities, targets):
     """Differentiates -t log p by p and leaves the softmax out."""
     return -targets / probabilities / _count(probabilities)

@@ -25,7 +25,14 @@ from minicnn.check.hypotheses.arguments import (
 )
 from minicnn.check.hypotheses.formulas import formulas
 from minicnn.check.hypotheses.masks import masks
-from minicnn.check.hypotheses.measured import direct_ways, statistics, unmasked_sums
+from minicnn.check.hypotheses.measured import (
+    direct_ways,
+    exchanged_parts,
+    mirrors,
+    separate_steps,
+    statistics,
+    unmasked_sums,
+)
 from minicnn.check.hypotheses.norms import norms
 from minicnn.check.hypotheses.parts import incomplete_sums, overwritten, smaller_batch
 from minicnn.check.hypotheses.products import late_factors, sums_of_products
@@ -62,6 +69,9 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     terms,
     statistics,
     direct_ways,
+    separate_steps,
+    mirrors,
+    exchanged_parts,
     unmasked_sums,
     formulas,
     norms,

@@ -22,7 +22,7 @@ OVER: dict[str, Callable[[int], tuple[int, ...]]] = {
     "the whole batch and everything in it": lambda ndim: tuple(range(ndim)),
 }
 """What means may be taken over, by axes."""
-WRONG = "the statistics are taken over {}; which numbers belong together is another choice here"
+WRONG = "the statistics are taken over {}; here they are taken over {}"
 HINT = "Over which axes is each mean taken? Which of them does gamma, or the number of groups, ask for?"
 
 
@@ -49,14 +49,15 @@ def normalised(a: Arguments) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def norms(trial: Trial) -> Iterator[Reading]:
     """Compare with statistics of other numbers, and with other formulas for them."""
+    right = "a group's channels of an example" if "groups" in trial.arguments else "the last axes, as many as gamma has"
     if trial.operation in ("layer_norm_forward", "group_norm_forward"):
         for words in OVER:
-            yield Reading(Kind.NOT_SUMMED, WRONG.format(words), _is_forward_over, (words,), hint=HINT)
+            yield Reading(Kind.NOT_SUMMED, WRONG.format(words, right), _is_forward_over, (words,), hint=HINT)
         for kind, message, formula in _FORMULAS:
             priority = Kind.SCALE.rank - 0.5 if kind is Kind.FORWARD_DIFFERS else None
             yield Reading(kind, message, _is_forward_with, (formula,), priority=priority)
     if trial.operation == "group_norm_forward":
-        yield Reading(Kind.NOT_SUMMED, WRONG.format("groups of the whole batch"), _is_over_the_batch, hint=HINT)
+        yield Reading(Kind.NOT_SUMMED, WRONG.format("groups of the whole batch", right), _is_over_the_batch, hint=HINT)
         yield Reading(
             Kind.TRANSPOSED,
             "every groups-th channel makes a group; neighbours belong together",
@@ -82,7 +83,7 @@ def norms(trial: Trial) -> Iterator[Reading]:
             )
     if trial.operation in ("layer_norm_backward", "group_norm_backward") and trial.result == "dx":
         for words in OVER:
-            yield Reading(Kind.NOT_SUMMED, WRONG.format(words), _is_dx_over, (words,), hint=HINT)
+            yield Reading(Kind.NOT_SUMMED, WRONG.format(words, right), _is_dx_over, (words,), hint=HINT)
         yield Reading(
             Kind.SCALE,
             "the means are sums, divided by the number of pixels of one channel",

@@ -19,7 +19,7 @@ def late_factors(trial: Trial) -> Iterator[Reading]:
         if name != "dy" and name not in trial.batched and value.all() and value.size > 1:
             yield Reading(
                 Kind.SCALE,
-                f"{name} is multiplied at the end; the means in this gradient are over what {name} has multiplied already",
+                f"{name} is multiplied at the end; it belongs inside the means, at the beginning",
                 _comes_late,
                 (name,),
                 hint=AT_THE_START,

@@ -1,4 +1,4 @@
-"""Mistakes along a sequence: states of the wrong step, ends that are not looked at, gradients not handed from step to step.
+"""Mistakes along a sequence: states of the wrong step, ends that nobody looked at, gradients that are not handed on.
 
 Forwards the operation itself is run again, on single steps or backwards in time. The backward passes are written out
 once more below, with switches: each switch is one thing that is forgotten or taken from the wrong step.
@@ -38,7 +38,9 @@ def sequences(trial: Trial) -> Iterator[Reading]:
         )
     for kind, message, switch in _BACKWARD if trial.operation.endswith("_backward") else ():
         if _concerns(switch, trial.arguments):
-            yield Reading(kind, message, _comes_with, tuple(switch.items()), hint=_HINT)
+            # A way that is missing may look like contributions that overwrite each other, which says less.
+            priority = Kind.NOT_ACCUMULATED.rank - 0.5 if kind is Kind.MISSING_TERM else None
+            yield Reading(kind, message, _comes_with, tuple(switch.items()), hint=_HINT, priority=priority)
     for order in EXCHANGED if trial.operation.startswith("lstm") else ():
         read = ", ".join(GATES[part] for part in order)
         yield Reading(
@@ -192,7 +194,7 @@ def _gradients(a: Arguments, switch: Mapping[str, Any]) -> dict[str, np.ndarray]
     das: list[Any] = [None] * steps
     dh, dc = np.zeros_like(a["h0"]), np.zeros_like(a["h0"])
     for t in range(steps) if "forwards" in switch else reversed(range(steps)):
-        given = dy[:, t] if "last dy" not in switch or t == steps - 1 else 0
+        given = dy[:, t] if "last dy" not in switch or t == steps - 1 else np.zeros_like(dh)
         dh = given if "no state" in switch else given + dh
         da, dc_before = _cell_back(a, t, dh, dc, switch) if "gates" in a else (dh * _slope(y[:, t], switch), dc)
         das[t], dc = da, dc_before
