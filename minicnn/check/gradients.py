@@ -118,10 +118,13 @@ def gradcheck(
     if wrong:
         inputs = inputs_of_layers(checked, x, context)
         inside = wrong_layer(checked, inputs, lambda layer, x: gradcheck(layer, x, tolerance=tolerance, seed=seed))
-        if not inside and not run_twice(inputs):
-            inside = wrong_way_back(checked, x, dy, context)
         smaller = None if inside else _smaller_batch(subject_at, x, target, y)
-        findings += inside or _read(subject, wrong, gradients, dy, y, smaller, run_twice(inputs), comparisons)
+        if inside:
+            findings += inside
+        else:
+            twice = run_twice(inputs)
+            findings += [] if twice else wrong_way_back(checked, x, dy, context)
+            findings += _read(subject, wrong, gradients, dy, y, smaller, twice, comparisons)
     elif not findings and not subject.fixed_dy:
         findings += _remembered(subject, dy)
     return Report(subject.name, sorted(findings, key=lambda f: f.order), tensors, comparisons=comparisons)
