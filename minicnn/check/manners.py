@@ -14,9 +14,6 @@ ASLEEP = 1.0  # seconds of a call in which the processor may have had nothing to
 SECONDS_A_PRODUCT = 2e-5  # some twenty times what a loop in plain Python takes
 
 
-_RETURNED = "Which results does the operation have, and in which order? help(ops.NAME) shows both."
-
-
 def refusal(candidate: Candidate, seen: Sequence[Observation]) -> tuple[list[Finding], list[str]]:
     """Return findings about calls that brought no results, and notes on those that a candidate may refuse."""
     findings: dict[str, Finding] = {}
@@ -40,7 +37,9 @@ def refusal(candidate: Candidate, seen: Sequence[Observation]) -> tuple[list[Fin
             findings[key].evidence["seen_with"].append(o.case.label)
             continue
         evidence: dict[str, Any] = {"seen_with": [o.case.label], "line": o.outcome.line}
-        message, hint = f"{error} ({o.case.label})", _RETURNED if error.startswith("it returned") else kind.hint
+        message, hint = f"{error} ({o.case.label})", kind.hint
+        if error.startswith("it returned"):
+            hint = f"Which results, and in which order? help(ops.{candidate.operation.name}) shows them."
         if o.outcome.unwritten:
             evidence["unwritten"] = True
             message, hint = "it is not written yet", ""
