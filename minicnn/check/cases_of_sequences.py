@@ -53,9 +53,9 @@ def embedding_cases() -> Iterator[Case]:
     """Numbers that come twice, and some that never come."""
     for number, (label, x) in enumerate(
         [
-            ("plain", np.array([[2, 0, 2], [3, 2, 0]])),
+            ("plain", np.array([[2, 0, 2], [3, 2, 2]])),
             ("a batch of one", np.array([[1, 1, 4]])),
-            ("one number an example", np.array([3, 0, 3, 4])),
+            ("one number an example", np.array([3, 0, 3, 4, 3])),
             ("square", np.array([[0, 1], [1, 0]])),
         ]
     ):

@@ -27,14 +27,17 @@ def diagnose(trials: Sequence[Trial], *, seconds: float = 2.0) -> list[tuple[Rea
     """
     deadline = time.thread_time() + seconds
     covers: dict[tuple[Kind, str, str], tuple[Reading, list[Trial]]] = {}
+    told = False  # whether a telling reading explains all, beside which fallbacks do not count
     for proposer in _spread(trials):
         for hypothesis in HYPOTHESES:
             for reading in _proposed(hypothesis, proposer):
-                if reading.key not in covers and _holds(reading, proposer):
+                if not (told and reading.fallback) and reading.key not in covers and _holds(reading, proposer):
                     explained = [t for t in trials if t is proposer or _holds(reading, t)]
                     if len(explained) >= reading.least:
                         covers[reading.key] = reading, explained
             if time.thread_time() > deadline:
+                told = told or (len(explained) == len(trials) and not reading.fallback)
+            if time.perf_counter() > deadline:
                 break
         if time.thread_time() > deadline or any(len(explained) == len(trials) for _, explained in covers.values()):
             break

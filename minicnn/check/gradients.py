@@ -16,7 +16,7 @@ from minicnn.check.habits import (
     fresh_gradients,
     raised,
 )
-from minicnn.check.inside import inputs_of_layers, run_twice, wrong_layer
+from minicnn.check.inside import inputs_of_layers, run_twice, wrong_layer, wrong_way_back
 from minicnn.check.kinds import Kind
 from minicnn.check.numeric import agrees_elsewhere, numeric_trial
 from minicnn.check.report import Finding, Report, TensorCheck
@@ -119,7 +119,12 @@ def gradcheck(
         inputs = inputs_of_layers(checked, x, context)
         inside = wrong_layer(checked, inputs, lambda layer, x: gradcheck(layer, x, tolerance=tolerance, seed=seed))
         smaller = None if inside else _smaller_batch(subject_at, x, target, y)
-        findings += inside or _read(subject, wrong, gradients, dy, y, smaller, run_twice(inputs), comparisons)
+        if inside:
+            findings += inside
+        else:
+            twice = run_twice(inputs)
+            findings += [] if twice else wrong_way_back(checked, x, dy, context)
+            findings += _read(subject, wrong, gradients, dy, y, smaller, twice, comparisons)
     elif not findings and not subject.fixed_dy:
         findings += _remembered(subject, dy)
     return Report(subject.name, sorted(findings, key=lambda f: f.order), tensors, comparisons=comparisons)

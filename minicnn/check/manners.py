@@ -38,6 +38,8 @@ def refusal(candidate: Candidate, seen: Sequence[Observation]) -> tuple[list[Fin
             continue
         evidence: dict[str, Any] = {"seen_with": [o.case.label], "line": o.outcome.line}
         message, hint = f"{error} ({o.case.label})", kind.hint
+        if error.startswith("it returned"):
+            hint = f"Which results, and in which order? help(ops.{candidate.operation.name}) shows them."
         if o.outcome.unwritten:
             evidence["unwritten"] = True
             message, hint = "it is not written yet", ""

@@ -102,3 +102,48 @@ def test_layers_that_take_more_than_x_are_left_out(factor):
     report = mc.gradcheck(Wrong(nn.Conv2d(2, 2, 1)), np.random.default_rng(0).normal(size=(2, 2, 4, 4)))
     assert not report.ok
     assert {finding.where for finding in report.findings} >= {"x"}
+
+
+class Difference(nn.Layer):
+    """y = left(x) + right(x), with a wrong sign on the way back; branches may run back in any order."""
+
+    def __init__(self):
+        self.left, self.right = nn.Linear(4, 3), nn.Linear(4, 3)
+
+    def forward(self, x):
+        return self.left(x) + self.right(x)
+
+    def backward(self, dy):
+        return self.left.backward(dy) - self.right.backward(dy)
+
+
+class Chain(Backwards):
+    """Runs its layers back in another order, or some of them."""
+
+    def __init__(self, *layers, order):
+        super().__init__(*layers)
+        self.order = order
+
+    def backward(self, dy):
+        for place in self.order:
+            dy = self.layers[place].backward(dy)
+        return dy
+
+
+def test_the_order_of_branches_is_no_finding():
+    report = mc.gradcheck(Difference(), VECTORS)
+    assert not report.ok
+    assert "backward" not in {finding.where for finding in report.findings}
+
+
+@pytest.mark.parametrize(
+    ("order", "kind", "words"),
+    [
+        ((0, 1, 2), "flipped", "back in the order layers.0, layers.1, layers.2, but x went through layers.0"),
+        ((2, 0), "missing-term", "layers.1 runs in the forward pass, but its backward is never called"),
+    ],
+)
+def test_a_wrong_way_back_through_right_layers_is_named(order, kind, words):
+    report = mc.gradcheck(Chain(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 4), order=order), VECTORS)
+    assert (report.findings[0].kind, report.findings[0].where) == (kind, "backward"), report
+    assert words in report.findings[0].message

@@ -6,6 +6,9 @@ parts        sums of which a part is lost, batches of which a part counts
 terms        formulas, term by term
 measured     the same without a formula, for gradients that were measured
 formulas     wrong formulas that are met again and again
+norms        normalisations: which numbers belong together
+sequences    steps along a sequence: which state, which end
+products     factors that come too late, products with the wrong factor
 arguments    what the computation was fed with
 """
 
@@ -22,8 +25,18 @@ from minicnn.check.hypotheses.arguments import (
 )
 from minicnn.check.hypotheses.formulas import formulas
 from minicnn.check.hypotheses.masks import masks
-from minicnn.check.hypotheses.measured import direct_ways, statistics, unmasked_sums
+from minicnn.check.hypotheses.measured import (
+    direct_ways,
+    exchanged_parts,
+    mirrors,
+    separate_steps,
+    statistics,
+    unmasked_sums,
+)
+from minicnn.check.hypotheses.norms import norms
 from minicnn.check.hypotheses.parts import incomplete_sums, overwritten, smaller_batch
+from minicnn.check.hypotheses.products import late_factors, sums_of_products
+from minicnn.check.hypotheses.sequences import sequences
 from minicnn.check.hypotheses.terms import terms
 from minicnn.check.hypotheses.whole import (
     bordered,
@@ -56,8 +69,15 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     terms,
     statistics,
     direct_ways,
+    separate_steps,
+    mirrors,
+    exchanged_parts,
     unmasked_sums,
     formulas,
+    norms,
+    sequences,
+    late_factors,
+    sums_of_products,
     changed_option,
     absent_argument,
     incomplete_sums,

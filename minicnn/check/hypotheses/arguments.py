@@ -169,6 +169,15 @@ def changed_option(trial: Trial) -> Iterator[Reading]:
             yield _reading(
                 Kind.IGNORES_ARGUMENT, f"{name} is ignored", name, lambda v: None if v is None else 1 + 0 * v
             )
+        elif isinstance(value, np.ndarray) and default is None and name in operation.signature.parameters:
+            yield Reading(
+                Kind.IGNORES_ARGUMENT,
+                f"{name} is ignored: it is what comes out without any",
+                lambda t, name: t.arguments.get(name) is not None and t.matches(t.truth(**{name: None})),
+                (name,),
+                evidence={"argument": name},
+                priority=Kind.MISSING_TERM.rank - 0.5,
+            )
         if isinstance(value, tuple) and len(value) == 2:
             yield _reading(
                 Kind.IGNORES_ARGUMENT,
@@ -201,7 +210,8 @@ def changed_option(trial: Trial) -> Iterator[Reading]:
             evidence={"arguments": [one, other]},
             priority=Kind.SCALE.rank - 0.5,
         )
-    for name, count in (("labels", _classes), ("argmax", _positions)):
+    whole = trial.operation.startswith("embedding")
+    for name, count in (("labels", _classes), ("argmax", _positions), *([("x", _words)] if whole else [])):
         for by, words in ((1, "one too high"), (-1, "one too low")):
             if name in trial.arguments:
                 yield Reading(
@@ -328,6 +338,10 @@ def _comes_from_a_change(trial: Trial, name: str, change: Callable[..., Any], *v
     if changed is None or np.shape(changed) != np.shape(value):  # type: ignore[arg-type]
         return False
     return trial.matches(trial.truth(**{name: changed}))
+
+
+def _words(trial: Trial) -> int:
+    return len(trial.arguments["w"])
 
 
 def _classes(trial: Trial) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from minicnn.backend.slots import slots
+from minicnn.check.hypotheses.formulas_of_vectors import FORMULAS_OF_VECTORS, softmax_over_samples
 from minicnn.check.kinds import Kind
 from minicnn.check.trial import Reading, Trial
 from minicnn.geometry import pair, pool_windows, resolve_padding
@@ -116,11 +117,6 @@ def _in_image(p: np.ndarray, q: np.ndarray, kernel: tuple[int, int], rest: Any) 
     return rows * shape[3] + columns
 
 
-def _softmax_over_samples(a: Mapping[str, Any]) -> np.ndarray:
-    e = np.exp(a["logits"] - a["logits"].max())
-    return e / e.sum(axis=0, keepdims=True)
-
-
 def _adam_step(correct_m: bool, correct_v: bool) -> Formula:
     def formula(a: Mapping[str, Any]) -> np.ndarray:
         g = a["dw"] + a["weight_decay"] * a["w"]
@@ -226,7 +222,7 @@ _FORMULAS: list[tuple[str, str, Kind, str, Formula]] = [
         "probabilities",
         Kind.FORWARD_DIFFERS,
         "the softmax runs over the samples; each sample's probabilities must add up to 1",
-        _softmax_over_samples,
+        softmax_over_samples,
     ),
     (
         "softmax_cross_entropy_backward",
@@ -247,4 +243,5 @@ _FORMULAS: list[tuple[str, str, Kind, str, Formula]] = [
             ("avg_pool2d_backward", "dx"),
         )
     ),
+    *FORMULAS_OF_VECTORS,
 ]

@@ -59,6 +59,16 @@ def masks(trial: Trial) -> Iterator[Reading]:
                     values=(name,),
                     evidence={"argument": "dy"},
                 )
+    for name, value in trial.arguments.items():
+        if isinstance(value, np.ndarray) and value.dtype.kind == "b":
+            for message, change in ((NOT_APPLIED, np.ones_like), (INVERTED, np.logical_not)):
+                yield Reading(
+                    Kind.MASK,
+                    message,
+                    lambda t, name, change: t.matches(t.truth(**{name: change(t.arguments[name])})),
+                    (name, change),
+                    evidence={"argument": name},
+                )
     if "relu" in trial.operation and "y" in trial.arguments:
         for message, other in _OTHER_Y.items():
             yield Reading(Kind.MASK, message, _comes_from_another_y, (other,), evidence={"argument": "y"})

@@ -8,7 +8,7 @@ from minicnn.check.hypotheses.parts import Grouping, contributions
 from minicnn.check.hypotheses.terms import COUNT_THE_WAYS
 from minicnn.check.hypotheses.whole import factor_of
 from minicnn.check.kinds import Kind
-from minicnn.check.trial import Reading, Trial
+from minicnn.check.trial import Reading, Trial, largest
 
 GROUPS: dict[str, Callable[[int], tuple[int, ...]]] = {
     "each channel": lambda ndim: (0, *range(2, ndim)),
@@ -77,11 +77,102 @@ def direct_ways(trial: Trial) -> Iterator[Reading]:
         fallback=True,
     )
     yield Reading(
+        Kind.SCALE,
+        "the direct way from the input to the output, dy itself, counts twice",
+        lambda t: t.matches(t.expected + t.arguments["dy"]),
+        hint=COUNT_THE_WAYS,
+    )
+    yield Reading(
         Kind.MISSING_TERM,
         "only the way from each number to its own output is there; the ways to the other outputs are missing",
         _is_diagonal,
         hint="Which outputs change when one input changes? The gradient is the sum over all of them.",
     )
+
+
+def separate_steps(trial: Trial) -> Iterator[Reading]:
+    """Along axis 1, which may be time, each place gets from its own output alone."""
+    x, dy = trial.arguments.get("x"), trial.arguments["dy"]
+    if trial.operation or trial.result != "dx" or not isinstance(x, np.ndarray):
+        return
+    if x.ndim != 3 or dy.ndim != 3 or x.shape[:2] != dy.shape[:2]:
+        return
+    yield Reading(
+        Kind.MISSING_TERM,
+        "each place along axis 1 gets from the output at the same place alone; the ways to the others are missing",
+        _is_separate,
+        hint="If axis 1 is time: which outputs does a step have an influence on, besides its own?",
+        priority=Kind.NOT_ACCUMULATED.rank - 0.5,
+    )
+
+
+def _is_separate(trial: Trial) -> bool:
+    parts = contributions(trial, Grouping("dy", (1,), "entry of axis 1"))
+    if parts is None:
+        return False
+    own = np.stack([part[:, t] for t, part in enumerate(parts[1:])], axis=1)
+    return not trial.is_right(own) and trial.matches(own)
+
+
+def mirrors(trial: Trial) -> Iterator[Reading]:
+    """Fourier transforms: a transform in the place of its inverse mirrors the result at pixel 0."""
+    if trial.expected.ndim < 2 or min(trial.expected.shape[-2:]) < 3:
+        return
+    yield Reading(
+        Kind.FLIPPED,
+        "it is mirrored at pixel 0 (row h - i for row i): a Fourier transform stands where its inverse belongs",
+        lambda t: t.matches(_mirrored(t.expected)),
+        hint="Going back through a matrix W takes its transpose, and for complex numbers the conjugate of that.",
+    )
+    yield Reading(
+        Kind.MISSING_TERM,
+        "it is the mean of the right result and of its mirror image at pixel 0: before the inverse Fourier transform "
+        "the imaginary part was dropped",
+        lambda t: t.matches((t.expected + _mirrored(t.expected)) / 2),
+        hint="At which point are numbers real for sure? Only there may the imaginary part be left out.",
+    )
+
+
+def _mirrored(v: np.ndarray) -> np.ndarray:
+    """v[..., -i mod h, -j mod w]"""
+    return np.roll(v[..., ::-1, ::-1], 1, axis=(-2, -1))
+
+
+def exchanged_parts(trial: Trial) -> Iterator[Reading]:
+    """The output is made of parts side by side, and the parts of dy went to the wrong ones, or not to all."""
+    dy = trial.arguments["dy"]
+    if trial.operation or dy.ndim < 2:
+        return
+    for first in range(1, dy.shape[1]):
+        yield Reading(
+            Kind.TRANSPOSED,
+            f"the parts of dy go to the wrong branches: the first {first} along axis 1 and the rest are exchanged",
+            lambda t, first: _comes_from(t, np.roll(t.arguments["dy"], -first, axis=1)),
+            (first,),
+            hint="Which part of the output did each branch make? Its gradient is the same part of dy.",
+        )
+        if trial.result != "dx":
+            continue  # of what all outputs share, a part of the sum is missing then
+        for part, words in ((slice(first), f"first {first}"), (slice(first, None), f"last {dy.shape[1] - first}")):
+            yield Reading(
+                Kind.MISSING_TERM,
+                f"only the way through the {words} along axis 1 of the output is there",
+                lambda t, part: _comes_from(t, _only(t.arguments["dy"], part)),
+                (part,),
+                hint=COUNT_THE_WAYS,
+                evidence={"part": words},
+            )
+
+
+def _comes_from(trial: Trial, dy: np.ndarray) -> bool:
+    right = trial.truth(dy=dy)
+    return right is not None and largest(right) > 0 and trial.matches(right)
+
+
+def _only(dy: np.ndarray, part: slice) -> np.ndarray:
+    kept = np.zeros_like(dy)
+    kept[:, part] = dy[:, part]
+    return kept
 
 
 def _is_diagonal(trial: Trial) -> bool:

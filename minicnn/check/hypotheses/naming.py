@@ -60,10 +60,11 @@ def names_of_factor(trial: Trial, factor: float | None) -> Iterator[tuple[str, f
         for text, value in ((name, products[name]), (f"1/{_bracketed(name)}", 1 / products[name])):
             if factor is None or np.isclose(value, factor, rtol=max(1e-7, trial.tolerance)):
                 yield text, value
-    roots = {"sqrt(N)": trial.quantities.get("N", 1) ** 0.5}
-    for name, value in roots.items():
-        if factor is None or (value != 1 and np.isclose(value, factor, rtol=1e-7)):
-            yield name, value
+    for size in ("N", "H*W"):
+        root = trial.quantities.get(size, 1) ** 0.5
+        for name, value in ((f"sqrt({size})", root), (f"1/sqrt({size})", 1 / root)):
+            if factor is None or (value != 1 and np.isclose(value, factor, rtol=max(1e-7, trial.tolerance))):
+                yield name, value
 
 
 def name_axes(trial: Trial, order: tuple[int, ...]) -> str:
@@ -82,8 +83,10 @@ def axis_names(name: str, ndim: int) -> tuple[str, ...]:
         return AXES["cols"]
     if ndim == 4:
         return AXES["x"]
-    if ndim == 2 and name == "w":
+    if ndim == 2 and name in ("w", "w_ih", "w_hh"):
         return ("output", "input")
+    if ndim == 2 and name in ("logits", "targets", "probabilities"):
+        return ("sample", "class")
     if ndim == 2:
         return ("sample", "feature")
     return tuple(f"axis {axis}" for axis in range(ndim))

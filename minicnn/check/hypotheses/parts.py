@@ -26,16 +26,21 @@ class Grouping:
     what: str
     batch: bool = False
 
+    @property
+    def plural(self) -> str:
+        """Of what it is."""
+        return self.what.replace("entry", "entries") if "entry" in self.what else f"{self.what}s"
+
 
 def incomplete_sums(trial: Trial) -> Iterator[Reading]:
     """Only the first, only the last, or all but one of the contributions are there."""
     for grouping in _groupings(trial):
         kind = Kind.PARTIAL_BATCH if grouping.batch else Kind.NOT_SUMMED
         for words, chosen in _CHOICES.items():
-            if grouping.what == "window" and words not in ("the first", "the last"):
+            if grouping.what in ("window", "place") and words not in ("the first", "the last"):
                 continue
             message = (
-                f"of the {grouping.what}s only {words} counts"
+                f"of the {grouping.plural} only {words} counts"
                 if "but" not in words
                 else (f"{words.removeprefix('all but ')} {grouping.what} does not count")
             )
@@ -45,7 +50,7 @@ def incomplete_sums(trial: Trial) -> Iterator[Reading]:
             if words == "the last":
                 yield Reading(
                     Kind.NOT_ACCUMULATED,
-                    f"of the {grouping.what}s only the last counts, as if `=` stood where `+=` is meant",
+                    f"of the {grouping.plural} only the last counts, as if `=` stood where `+=` is meant",
                     _is_sum_of,
                     (grouping, chosen),
                     evidence=evidence,
@@ -54,7 +59,7 @@ def incomplete_sums(trial: Trial) -> Iterator[Reading]:
         if not grouping.batch:
             yield Reading(
                 Kind.NOT_SUMMED,
-                f"it is the mean over the {grouping.what}s that contribute, where their sum belongs",
+                f"it is the mean over the {grouping.plural} that contribute, where their sum belongs",
                 _is_mean,
                 values=(grouping,),
                 evidence={"argument": grouping.argument, "over": grouping.what},
@@ -133,7 +138,7 @@ def overwritten(trial: Trial) -> Iterator[Reading]:
         if not grouping.batch:
             yield Reading(
                 Kind.NOT_ACCUMULATED,
-                f"where several {grouping.what}s contribute to one number, only one of them is left",
+                f"where several {grouping.plural} contribute to one number, only one of them is left",
                 _keeps_one,
                 values=(grouping,),
                 evidence={"argument": grouping.argument, "over": grouping.what},
@@ -163,7 +168,7 @@ def _contributions(trial: Trial, grouping: Grouping) -> np.ndarray | None:
     if not isinstance(whole, np.ndarray) or whole.ndim <= max(grouping.axes):
         return None
     lengths = [whole.shape[axis] for axis in grouping.axes]
-    if not 2 <= np.prod(lengths) <= LIMIT or not _is_linear(trial, grouping.argument, whole):
+    if not 2 <= np.prod(lengths) <= LIMIT or not _is_linear(trial, grouping.argument):
         return None
     rest = trial.truth(**{grouping.argument: np.zeros_like(whole)})
     found = [rest]
@@ -177,8 +182,15 @@ def _contributions(trial: Trial, grouping: Grouping) -> np.ndarray | None:
     return np.array(found)
 
 
-def _is_linear(trial: Trial, name: str, whole: np.ndarray) -> bool:
+def _is_linear(trial: Trial, name: str) -> bool:
     """Return whether f(a + b) = f(a) + f(b) - f(0), with other numbers b."""
+    key = "linear", name
+    if key not in trial.memory:
+        trial.memory[key] = _test_linear(trial, name, trial.arguments[name])
+    return trial.memory[key]
+
+
+def _test_linear(trial: Trial, name: str, whole: np.ndarray) -> bool:
     other = np.cos(1 + 7 * np.arange(whole.size)).reshape(whole.shape)
     rest, alone, both = (trial.truth(**{name: a}) for a in (np.zeros_like(whole), other, whole + other))
     if rest is None or alone is None or both is None or rest.dtype.kind != "f":
@@ -187,11 +199,15 @@ def _is_linear(trial: Trial, name: str, whole: np.ndarray) -> bool:
 
 
 def _groupings(trial: Trial) -> Iterator[Grouping]:
+    numbers = trial.arguments.get("x")
+    if isinstance(numbers, np.ndarray) and numbers.dtype.kind in "iu":  # each of which stands at a place
+        yield Grouping("dy", tuple(range(numbers.ndim)), "place")
     for name, value in trial.arrays():
         names = axis_names(name, value.ndim)
         for axis in range(value.ndim):
             batch = axis == 0 and name in trial.batched
-            yield Grouping(name, (axis,), "sample" if batch else names[axis], batch)
+            what = f"entry of {names[axis]}" if names[axis].startswith("axis") else names[axis]
+            yield Grouping(name, (axis,), "sample" if batch else what, batch)
         if value.ndim == 4:
             yield Grouping(name, (2, 3), "kernel position" if name == "w" else "window" if name == "dy" else "pixel")
             yield Grouping(name, (1, 2, 3), "window" if name == "dy" else "number")
@@ -209,9 +225,8 @@ def _keeps_one(trial: Trial, grouping: Grouping) -> bool:
     agrees = np.abs(alone - trial.got) <= trial.tolerance * size
     if not agrees.any(axis=0).all() or not trial.got.any():
         return False
-    if _is_one_part(trial, grouping) or (
-        len(grouping.axes) == 3 and _is_one_part(trial, replace(grouping, axes=grouping.axes[1:]))
-    ):
+    coarser = [grouping.axes, *((axis,) for axis in grouping.axes), *[grouping.axes[1:]] * (len(grouping.axes) == 3)]
+    if any(_is_one_part(trial, replace(grouping, axes=axes)) for axes in coarser):
         return False  # one and the same for all: then a part of the sum is missing
     contributes = np.abs(parts[1:]) > trial.tolerance * size
     if not (contributes.sum(axis=0) > 1).any():
@@ -237,7 +252,17 @@ def _keeps_the_last(agrees: np.ndarray, contributes: np.ndarray, order: np.ndarr
 
 def _is_sum_of(trial: Trial, grouping: Grouping, chosen: slice) -> bool:
     parts = contributions(trial, grouping)
+    if parts is None and chosen in (_CHOICES["all but the first"], _CHOICES["all but the last"]):
+        return _is_nothing(trial, grouping)
     return parts is not None and len(parts) > 2 and trial.matches(parts[0] + parts[1:][chosen].sum(axis=0))
+
+
+def _is_nothing(trial: Trial, grouping: Grouping) -> bool:
+    """Return whether there is one part alone, and it does not count."""
+    whole = trial.arguments.get(grouping.argument)
+    if not isinstance(whole, np.ndarray) or any(whole.shape[axis] != 1 for axis in grouping.axes):
+        return False
+    return trial.matches(trial.truth(**{grouping.argument: np.zeros_like(whole)}))
 
 
 def _is_mean(trial: Trial, grouping: Grouping) -> bool:

@@ -13,6 +13,7 @@ import numpy as np
 
 from minicnn.backend import slots, special_functions
 from minicnn.check.hypotheses.naming import names_of_factor
+from minicnn.check.hypotheses.norms import normalised, rows, spread
 from minicnn.check.kinds import Kind
 from minicnn.check.trial import Reading, Trial, largest
 
@@ -150,6 +151,52 @@ def _batch_norm_dgamma(a: Mapping[str, Any]) -> Terms:
     return {"x": (dy * x).sum(axis=axes) * a["inv_std"], "the mean": -dy.sum(axis=axes) * a["mean"] * a["inv_std"]}
 
 
+def _norm_dx(a: Mapping[str, Any]) -> Terms:
+    x_hat, _, s = normalised(a)
+    d = rows(spread(a["gamma"], a) * a["dy"], a)
+    terms = {
+        "the direct way from x to y": s * d,
+        "the way through the mean": -s * d.mean(axis=1, keepdims=True) * np.ones_like(d),
+        "the way through the variance": -s * x_hat * (d * x_hat).mean(axis=1, keepdims=True),
+    }
+    return {name: term.reshape(a["x"].shape) for name, term in terms.items()}
+
+
+def _norm_y(a: Mapping[str, Any]) -> Terms:
+    _, mean, s = normalised(a)
+    scale = rows(spread(a["gamma"], a), a) * s
+    terms = {"x": rows(a["x"], a) * scale, "the mean": -mean * scale, "beta": rows(spread(a["beta"], a), a)}
+    return {name: term.reshape(a["x"].shape) for name, term in terms.items()}
+
+
+def _soft_dlogits(a: Mapping[str, Any]) -> Terms:
+    p, t = a["probabilities"], a["targets"]
+    count = p.size // p.shape[1]
+    return {
+        "the part of the probabilities": p * t.sum(axis=1, keepdims=True) / count,
+        "the part of the targets": -t / count,
+    }
+
+
+def _drop_connect_y(a: Mapping[str, Any]) -> Terms:
+    body = slots()["drop_connect_inference_forward"].body
+    z, arrays = tuple(a["z"]), (a["x"], a["w"], a["b"])
+    mean = body(*arrays, p=a["p"], z=(0.0,) * len(z))
+    whole = body(*arrays, p=a["p"], z=z)
+    return {"the mean": mean, "the standard deviation": whole - mean}
+
+
+def _drop_connect_back(result: int) -> Callable[[Mapping[str, Any]], Terms]:
+    def make(a: Mapping[str, Any]) -> Terms:
+        body = slots()["drop_connect_inference_backward"].body
+        z, arrays = tuple(a["z"]), (a["dy"], a["x"], a["w"], a["b"])
+        mean = body(*arrays, p=a["p"], z=(0.0,) * len(z))[result]
+        whole = body(*arrays, p=a["p"], z=z)[result]
+        return {"the way through the mean": mean, "the way through the standard deviation": whole - mean}
+
+    return make
+
+
 def _loss_dlogits(a: Mapping[str, Any]) -> Terms:
     p, labels = a["probabilities"], a["labels"]
     classes = np.arange(p.shape[1]).reshape(1, -1, *[1] * (p.ndim - 2))
@@ -241,7 +288,17 @@ _TERMS: dict[tuple[str, str], Callable[[Mapping[str, Any]], Terms]] = {
     ("batch_norm_inference_backward", "dgamma"): _batch_norm_dgamma,
     ("batch_norm_forward", "y"): _batch_norm_y,
     ("batch_norm_inference_forward", "y"): _batch_norm_y,
+    ("layer_norm_forward", "y"): _norm_y,
+    ("group_norm_forward", "y"): _norm_y,
+    ("layer_norm_backward", "dx"): _norm_dx,
+    ("group_norm_backward", "dx"): _norm_dx,
     ("softmax_cross_entropy_backward", "dlogits"): _loss_dlogits,
+    ("soft_cross_entropy_backward", "dlogits"): _soft_dlogits,
+    ("drop_connect_inference_forward", "y"): _drop_connect_y,
+    **{
+        ("drop_connect_inference_backward", result): _drop_connect_back(place)
+        for place, result in enumerate(("dx", "dw", "db"))
+    },
     ("gelu_backward", "dx"): _gelu,
     ("silu_backward", "dx"): _silu,
     ("tanh_backward", "dx"): _bilinear,
