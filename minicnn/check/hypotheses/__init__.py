@@ -5,7 +5,8 @@ masks        what gets through
 parts        sums of which a part is lost, batches of which a part counts
 terms        formulas, term by term
 measured     the same without a formula, for gradients that were measured
-formulas     wrong formulas that are met again and again
+formulas     wrong formulas that are met again and again; resampled and regions hold those of resizing and regions
+groups       channels in groups
 arguments    what the computation was fed with
 """
 
@@ -21,6 +22,7 @@ from minicnn.check.hypotheses.arguments import (
     unused_argument,
 )
 from minicnn.check.hypotheses.formulas import formulas
+from minicnn.check.hypotheses.groups import groups
 from minicnn.check.hypotheses.masks import masks
 from minicnn.check.hypotheses.measured import direct_ways, statistics, unmasked_sums
 from minicnn.check.hypotheses.parts import incomplete_sums, overwritten, smaller_batch
@@ -58,6 +60,7 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     direct_ways,
     unmasked_sums,
     formulas,
+    groups,
     changed_option,
     absent_argument,
     incomplete_sums,

@@ -126,7 +126,7 @@ def absent_argument(trial: Trial) -> Iterator[Reading]:
     """An array was left out: it counts as 0 in a sum, or as 1 in a product."""
     for name, value in trial.arrays():
         updated = name == "w" and "dw" in trial.arguments
-        if name in trial.batched or updated or not value.any():
+        if name in (*trial.batched, "rois") or updated or not value.any():
             continue
         yield _reading(
             Kind.MISSING_TERM,
