@@ -11,7 +11,7 @@ def _nearest(length, count):
     return np.arange(count) * length // count
 
 
-@mistake("upsample_nearest_forward", "forward-differs", where="y", also=("transposed",))
+@mistake("upsample_nearest_forward", "transposed", where="y", also=("forward-differs",))
 def lays_the_image_out_like_tiles(x, *, size):
     """Takes pixel i % H, which repeats the image and not its pixels."""
     (h, w), (oh, ow) = x.shape[2:], pair(size)

@@ -30,8 +30,14 @@ def groups(trial: Trial) -> Iterator[Reading]:
         yield Reading(Kind.TRANSPOSED, message, _reads_otherwise, (name, collected), hint=hint)
         yield Reading(Kind.TRANSPOSED, message, _reads_otherwise, (name, dealt_out), hint=hint)
         for words, chosen in (("first", _first_for_all), ("last", _last_for_all)):
-            message = f"every group uses the {words} group's part of {name}"
-            yield Reading(Kind.WRONG_CACHE, message, _reads_otherwise, (name, chosen))
+            yield Reading(
+                Kind.IGNORES_ARGUMENT,
+                f"every group uses the {words} group's part of {name}",
+                _reads_otherwise,
+                (name, chosen),
+                hint="In which line does the group's number decide which channels are taken?",
+                evidence={"argument": "groups"},
+            )
     message = "of each group only the first channel counts, as if there were a group for each channel"
     yield Reading(Kind.NOT_SUMMED, message, _first_channel_alone, priority=Kind.NOT_ACCUMULATED.rank - 0.5)
 
