@@ -28,7 +28,7 @@ def groups_of_every_other_channel(x, w, b, *, stride=1, padding=0, dilation=1, g
 
 @mistake("conv2d_forward", "transposed", where="y", also=("ignores-argument",))
 def outputs_dealt_out_in_turn(x, w, b, *, stride=1, padding=0, dilation=1, groups=1):
-    """Stacks the groups on a new axis behind the channels and reshapes, so that outputs come in turn from each group."""
+    """Stacks the groups' outputs on an axis behind the channels and reshapes: they come in turn from each group."""
     parts = [_convolved(xs, ws, stride, padding, dilation) for xs, ws in _in_groups(x, w, groups)]
     stacked = np.stack(parts, axis=2)
     return _plus_bias(stacked.reshape(len(x), len(w), *stacked.shape[3:]), b)

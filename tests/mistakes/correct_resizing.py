@@ -16,9 +16,7 @@ def _size(x, w, stride, padding, output_padding, dilation):
 
 
 @correct("conv_transpose2d_forward")
-def transposed_convolution_pixel_by_pixel(
-    x, w, b, *, stride=1, padding=0, output_padding=0, dilation=1, groups=1
-):
+def transposed_convolution_pixel_by_pixel(x, w, b, *, stride=1, padding=0, output_padding=0, dilation=1, groups=1):
     """Writes every product where it belongs, if that is on the image."""
     (sh, sw), (ph, pw), (dh, dw) = pair(stride), pair(padding), pair(dilation)
     each, inputs = w.shape[1], x.shape[1] // groups

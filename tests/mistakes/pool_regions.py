@@ -77,6 +77,12 @@ def regions_across_first(x, *, output_size):
     return y
 
 
+@mistake("adaptive_avg_pool2d_forward", "ignores-argument", where="y", also=("shape",))
+def the_whole_image_is_one_region(x, *, output_size):
+    """Takes the mean over the image, since the network that it is for asks for 1 x 1."""
+    return x.mean(axis=(2, 3), keepdims=True)
+
+
 @mistake("adaptive_avg_pool2d_backward", "not-accumulated", where="dx")
 def regions_overwrite_each_other(dy, *, shape):
     """Writes = where regions share a row or a column."""

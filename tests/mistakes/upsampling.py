@@ -41,6 +41,12 @@ def one_factor_for_both_directions(x, *, size):
     return x.repeat(factor, axis=2).repeat(factor, axis=3)
 
 
+@mistake("upsample_nearest_forward", "ignores-argument", where="y", also=("shape",))
+def always_twice_as_large(x, *, size):
+    """Doubles the image, which was the example on the slide."""
+    return x.repeat(2, axis=2).repeat(2, axis=3)
+
+
 @mistake("upsample_nearest_forward", "dtype", where="y")
 def repeats_into_double_precision(x, *, size):
     """Fills np.zeros((n, c, oh, ow))."""

@@ -150,7 +150,9 @@ def _whole_windows(trial: Trial) -> np.ndarray | None:
 
 def _spreads(trial: Trial) -> bool:
     whole = _whole_windows(trial)
-    return whole is not None and (trial.matches(whole) or trial.matches(whole / np.prod(trial.arguments.get("kernel", 1))))
+    return whole is not None and (
+        trial.matches(whole) or trial.matches(whole / np.prod(trial.arguments.get("kernel", 1)))
+    )
 
 
 def _inverted(trial: Trial) -> bool:

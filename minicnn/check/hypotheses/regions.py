@@ -180,7 +180,11 @@ REGIONS: list[tuple[str, str, Kind, str, Formula]] = [
         ("roi_max_pool2d_backward", "dx", kind, message, from_changed("roi_max_pool2d_backward", "dx", change))
         for kind, message, change in (
             (Kind.WRONG_CACHE, _IMAGE, _first_image),
-            (Kind.MASK, "an empty bin sends its gradient to a pixel: -1 is no place, but an index of the last", _no_place),
+            (
+                Kind.MASK,
+                "an empty bin sends its gradient to a pixel: index -1 is the last one",
+                _no_place,
+            ),
             (Kind.TRANSPOSED, "places are read as column * H + row; they are row * W + column", _down_the_map),
         )
     ),

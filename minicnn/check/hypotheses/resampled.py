@@ -105,7 +105,7 @@ def from_changed(operation: str, result: str, change: Callable[[Arguments], dict
     return formula
 
 
-def resized(weights: Weights) -> Formula:
+def resized(weights: Weights) -> Callable[[Arguments], np.ndarray]:
     """Return a formula: resizing, forwards or backwards, with these weights."""
 
     def formula(a: Arguments) -> np.ndarray:
@@ -128,7 +128,7 @@ def _averaged(weights: Weights) -> Formula:
 
     def formula(a: Arguments) -> np.ndarray:
         total = resized(weights)({**a, "dy": np.ones_like(a["dy"])})
-        return resized(weights)(a) / np.where(total == 0, 1, total)  # type: ignore[operator]
+        return resized(weights)(a) / np.where(total == 0, 1, total)
 
     return formula
 
@@ -142,7 +142,7 @@ def _added_once(a: Arguments) -> np.ndarray:
         listed = (first, np.minimum(first + 1, length - 1))
         lasts = [np.append(index[1:] != index[:-1], True)[:, None] for index in listed]
         sides.append([w * last for w, last in zip(neighbour_weights(place, length), lasts, strict=True)])
-    return sum(rows.T @ a["dy"] @ columns for rows in sides[0] for columns in sides[1])  # type: ignore[return-value]
+    return sum(rows.T @ a["dy"] @ columns for rows in sides[0] for columns in sides[1])
 
 
 def _transposed(a: Arguments, **changes: Any) -> np.ndarray:
