@@ -42,6 +42,13 @@ def every_group_uses_the_first_kernels(x, w, b, *, stride=1, padding=0, dilation
     return _plus_bias(np.concatenate(parts, axis=1), b)
 
 
+@mistake("conv2d_forward", "ignores-argument", where="y")
+def every_group_adds_the_first_bias(x, w, b, *, stride=1, padding=0, dilation=1, groups=1):
+    """Adds the first F / groups entries of b to every group."""
+    parts = [_convolved(xs, ws, stride, padding, dilation) for xs, ws in _in_groups(x, w, groups)]
+    return np.concatenate([_plus_bias(part, None if b is None else b[: part.shape[1]]) for part in parts], axis=1)
+
+
 @mistake("conv2d_forward", "shape", where="y", also=("ignores-argument",))
 def groups_are_always_depthwise(x, w, b, *, stride=1, padding=0, dilation=1, groups=1):
     """Convolves channel by channel whenever there are groups, with one kernel for each channel."""

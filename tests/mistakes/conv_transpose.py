@@ -117,6 +117,18 @@ def adds_the_bias_with_every_kernel(x, w, b, *, stride=1, padding=0, output_padd
     return add_windows(patches if b is None else patches + b[:, None, None, None, None], shape, stride, padding)
 
 
+@mistake("conv_transpose2d_forward", "dtype", where="y")
+def puts_kernels_into_double_precision(x, w, b, *, stride=1, padding=0, output_padding=0):
+    """Adds to np.zeros((n, f, height, width))."""
+    (sh, sw), (ph, pw), (kh, kw) = pair(stride), pair(padding), w.shape[2:]
+    height, width = _size(x, w, stride, padding, output_padding)
+    y = np.zeros((len(x), w.shape[1], height + 2 * ph, width + 2 * pw))
+    for i in range(x.shape[2]):
+        for j in range(x.shape[3]):
+            y[:, :, i * sh : i * sh + kh, j * sw : j * sw + kw] += np.einsum("nc,cfpq->nfpq", x[:, :, i, j], w)
+    return _plus_bias(y[:, :, ph : ph + height, pw : pw + width], b)
+
+
 @mistake("conv_transpose2d_forward", "transposed", where="y", also=("ignores-argument",))
 def deals_the_groups_outputs_out_in_turn(x, w, b, *, stride=1, padding=0, output_padding=0, dilation=1, groups=1):
     """Writes group g's channels to g, g + groups, ...; they lie next to each other."""

@@ -124,6 +124,14 @@ def one_share_for_all_regions(dy, *, shape):
     return dx
 
 
+@mistake("adaptive_avg_pool2d_backward", "not-accumulated", where="dx")
+def one_region_for_each_pixel(dy, *, shape):
+    """Repeats the shares to the size of the image, so that a pixel in two regions gets from one."""
+    (h, w), (oh, ow) = shape[2:], dy.shape[2:]
+    share = dy * (oh * ow / (h * w))
+    return share[:, :, np.arange(h)[:, None] * oh // h, np.arange(w) * ow // w]
+
+
 @mistake("adaptive_avg_pool2d_backward", "mutates-input", where="dy")
 def divides_dy_itself(dy, *, shape):
     """Divides dy in place."""

@@ -181,6 +181,15 @@ def weights_in_double_precision(x, *, size):
     return between[..., s] * (1 - u) + between[..., s2] * u
 
 
+@mistake("upsample_bilinear_forward", "forward-differs", where="y")
+def interpolates_downwards_alone(x, *, size):
+    """Interpolates between rows and repeats columns."""
+    (h, w), (oh, ow) = x.shape[2:], pair(size)
+    r, r2, t = _neighbours(_centres(h, oh), h)
+    t = t.astype(x.dtype)[:, None]
+    return (x[:, :, r] * (1 - t) + x[:, :, r2] * t)[..., _nearest(w, ow)]
+
+
 def _shared_out(dy, rows, columns, shape):
     """Give each of the four neighbours its part of dy; rows and columns as from `_neighbours`."""
     (r, r2, t), (s, s2, u) = rows, columns
@@ -246,3 +255,24 @@ def the_nearest_pixel_gets_it_all(dy, *, shape):
     rows, columns = (_nearest(n, o) for n, o in zip(shape[2:], dy.shape[2:], strict=True))
     np.add.at(dx, (slice(None), slice(None), rows[:, None], columns), dy)
     return dx
+
+
+@mistake("upsample_bilinear_backward", "not-accumulated", where="dx")
+def each_neighbour_is_written_over(dy, *, shape):
+    """Writes = for each of the four neighbours in the loop over the new pixels."""
+    (r, r2, t), (s, s2, u) = (_neighbours(_centres(n, o), n) for n, o in zip(shape[2:], dy.shape[2:], strict=True))
+    dx = np.zeros(shape, dtype=dy.dtype)
+    for i in range(dy.shape[2]):
+        for j in range(dy.shape[3]):
+            dx[:, :, r[i], s[j]] = (1 - t[i]) * (1 - u[j]) * dy[:, :, i, j]
+            dx[:, :, r[i], s2[j]] = (1 - t[i]) * u[j] * dy[:, :, i, j]
+            dx[:, :, r2[i], s[j]] = t[i] * (1 - u[j]) * dy[:, :, i, j]
+            dx[:, :, r2[i], s2[j]] = t[i] * u[j] * dy[:, :, i, j]
+    return dx
+
+
+@mistake("upsample_bilinear_backward", "scale", where="dx")
+def a_quarter_for_each_neighbour(dy, *, shape):
+    """Shares dy out in four equal parts."""
+    rows, columns = (_neighbours(_centres(n, o), n) for n, o in zip(shape[2:], dy.shape[2:], strict=True))
+    return _shared_out(dy, (*rows[:2], 0 * rows[2] + 0.5), (*columns[:2], 0 * columns[2] + 0.5), shape)

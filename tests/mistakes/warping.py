@@ -103,3 +103,16 @@ def clips_the_callers_coordinates(x, coordinates, *, fill=None):
     np.clip(coordinates[:, 0], -edge, x.shape[2] - 1 + edge, out=coordinates[:, 0])
     np.clip(coordinates[:, 1], -edge, x.shape[3] - 1 + edge, out=coordinates[:, 1])
     return _bilinear(x, coordinates[:, 0], coordinates[:, 1], fill)
+
+
+@mistake("warp", "scale", where="y")
+def coordinates_from_minus_one_to_one(x, coordinates, *, fill=None):
+    """Takes the image's middle for 0 and its borders for -1 and 1, as PyTorch's grid_sample does."""
+    h, w = x.shape[2:]
+    return _bilinear(x, (coordinates[:, 0] + 1) / 2 * (h - 1), (coordinates[:, 1] + 1) / 2 * (w - 1), fill)
+
+
+@mistake("warp", "shifted", where="y")
+def pixels_with_centres_at_a_half(x, coordinates, *, fill=None):
+    """Subtracts half a pixel, as for upsampling."""
+    return _bilinear(x, coordinates[:, 0] - 0.5, coordinates[:, 1] - 0.5, fill)

@@ -7,7 +7,7 @@ import numpy as np
 from minicnn.check.kinds import Kind
 from minicnn.check.trial import Reading, Trial
 
-CHANNEL_AXIS = {"x": 1, "y": 1, "dx": 1, "dy": 1, "w": 0, "dw": 0, "db": 0}
+CHANNEL_AXIS = {"x": 1, "y": 1, "dx": 1, "dy": 1, "w": 0, "dw": 0, "b": 0, "db": 0}
 """Along which axis the groups lie one after the other: w is (F, C/groups, ...), or (C, F/groups, ...) transposed."""
 
 Rearranged = Callable[[np.ndarray, int, int], np.ndarray]
@@ -25,7 +25,7 @@ def groups(trial: Trial) -> Iterator[Reading]:
         yield Reading(Kind.NOT_ACCUMULATED, message, _lies_otherwise, (_last_alone,))
         message = f"every group's part of {trial.result} is that of the last group, which writes over all of it"
         yield Reading(Kind.NOT_ACCUMULATED, message, _lies_otherwise, (_last_for_all,))
-    for name in ("x", "w", "dy"):
+    for name in ("x", "w", "b", "dy"):
         message = f"group g takes g, g + groups, ... of {name}; a group's channels are neighbours"
         yield Reading(Kind.TRANSPOSED, message, _reads_otherwise, (name, collected), hint=hint)
         yield Reading(Kind.TRANSPOSED, message, _reads_otherwise, (name, dealt_out), hint=hint)

@@ -24,6 +24,20 @@ def _adaptive(end: Callable[[int, int, int], int], area: Callable[[int, int], fl
     return lambda a: resized(weights)({**a, "size": a.get("output_size")})
 
 
+def _one_region(area: Callable[[int, int], Any]) -> Formula:
+    """The gradient of adaptive pooling, where each pixel gets the share of one region alone."""
+
+    def weights(length: int, count: int) -> np.ndarray:
+        region = np.arange(length) * count // length
+        return (np.arange(count)[:, None] == region) / area(length, count)
+
+    return resized(weights)
+
+
+def _areas(length: int, count: int) -> np.ndarray:
+    return np.array([[_ceil_end(i, length, count) - i * length // count] for i in range(count)])
+
+
 def _mean_area(length: int, count: int) -> float:
     return length / count
 
@@ -152,6 +166,16 @@ REGIONS: list[tuple[str, str, Kind, str, Formula]] = [
         _one_window,
     ),
     ("adaptive_avg_pool2d_backward", "dx", Kind.SHIFTED, _FLOOR, _adaptive(_floor_end)),
+    *(
+        (
+            "adaptive_avg_pool2d_backward",
+            "dx",
+            Kind.NOT_ACCUMULATED,
+            "each pixel gets the share of one region; where regions overlap, shares add up",
+            _one_region(area),
+        )
+        for area in (_areas, _mean_area)
+    ),
     ("adaptive_avg_pool2d_backward", "dx", Kind.SCALE, _AREA, _adaptive(_ceil_end, _mean_area)),
     *(
         ("roi_max_pool2d_forward", result, kind, message, from_changed("roi_max_pool2d_forward", result, change))

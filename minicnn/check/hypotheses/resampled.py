@@ -65,6 +65,12 @@ def _wrapped(length: int, count: int) -> np.ndarray:
     return ((first % length)[:, None] == pixel) * (1 - share) + after * share
 
 
+def _halved(length: int, count: int) -> np.ndarray:
+    """Both neighbours get the same weight."""
+    place = _clipped(length, count)
+    return sum((w > 0) * 0.5 for w in neighbour_weights(np.floor(place) + 0.5, length))  # type: ignore[return-value]
+
+
 def _extrapolated(length: int, count: int) -> np.ndarray:
     """The first and the last line go on beyond the image."""
     place = centres(length, count)
@@ -105,15 +111,13 @@ def from_changed(operation: str, result: str, change: Callable[[Arguments], dict
     return formula
 
 
-def resized(weights: Weights) -> Callable[[Arguments], np.ndarray]:
-    """Return a formula: resizing, forwards or backwards, with these weights."""
+def resized(down: Weights, across: Weights | None = None) -> Callable[[Arguments], np.ndarray]:
+    """Return a formula: resizing, forwards or backwards, with these weights; across with the same unless given."""
 
     def formula(a: Arguments) -> np.ndarray:
-        if "dy" in a:
-            rows, columns = (weights(n, o) for n, o in zip(a["shape"][2:], a["dy"].shape[2:], strict=True))
-            return rows.T @ a["dy"] @ columns
-        rows, columns = (weights(n, o) for n, o in zip(a["x"].shape[2:], pair(a["size"], "size"), strict=True))
-        return rows @ a["x"] @ columns.T
+        old, new = (a["shape"], a["dy"].shape) if "dy" in a else (a["x"].shape, (0, 0, *pair(a["size"], "size")))
+        rows, columns = down(old[2], new[2]), (across or down)(old[3], new[3])
+        return rows.T @ a["dy"] @ columns if "dy" in a else rows @ a["x"] @ columns.T
 
     return formula
 
@@ -143,6 +147,21 @@ def _added_once(a: Arguments) -> np.ndarray:
         lasts = [np.append(index[1:] != index[:-1], True)[:, None] for index in listed]
         sides.append([w * last for w, last in zip(neighbour_weights(place, length), lasts, strict=True)])
     return sum(rows.T @ a["dy"] @ columns for rows in sides[0] for columns in sides[1])
+
+
+def _written_over(a: Arguments) -> np.ndarray:
+    """The gradient, written with = in a loop over the new pixels, neighbour by neighbour."""
+    sides = []
+    for length, count in zip(a["shape"][2:], a["dy"].shape[2:], strict=True):
+        place = _clipped(length, count)
+        first = np.floor(place).astype(int)
+        sides.append([(first, 1 - place + first), (np.minimum(first + 1, length - 1), place - first)])
+    dx = np.zeros(a["shape"])
+    for i, j in np.ndindex(*a["dy"].shape[2:]):
+        for r, t in sides[0]:
+            for s, u in sides[1]:
+                dx[:, :, r[i], s[j]] = t[i] * u[j] * a["dy"][:, :, i, j]
+    return dx
 
 
 def _transposed(a: Arguments, **changes: Any) -> np.ndarray:
@@ -179,6 +198,10 @@ def _nearer_less(a: Arguments) -> dict[str, Any]:
     return {"coordinates": first + 1 - (a["coordinates"] - first)}
 
 
+def _from_minus_one(a: Arguments) -> dict[str, Any]:
+    return {"coordinates": (a["coordinates"] + 1) / 2 * (np.reshape(a["x"].shape[2:], (1, 2, 1, 1)) - 1)}
+
+
 def _without_a_seam(a: Arguments) -> np.ndarray | None:
     """Images that are filled as soon as a coordinate lies outside."""
     if a["fill"] is None:
@@ -197,14 +220,30 @@ _MEAN = "it is a mean over the pixels that a number went to, where their sum bel
 RESAMPLED: list[tuple[str, str, Kind, str, Formula]] = [
     *(
         (f"upsample_bilinear_{way}", result, kind, message, resized(weights))
-        for way, result, differs in (("forward", "y", Kind.FORWARD_DIFFERS), ("backward", "dx", Kind.SHIFTED))
+        for way, result, differs, weighed in (
+            ("forward", "y", Kind.FORWARD_DIFFERS, Kind.FORWARD_DIFFERS),
+            ("backward", "dx", Kind.SHIFTED, Kind.SCALE),
+        )
         for kind, message, weights in (
             (differs, _ALIGNED, _between(_corners)),
             (Kind.SHIFTED, _ASIDE, _between(_without_half)),
             (differs, "the first place lies before the first pixel, and index -1 is the last pixel", _wrapped),
             (differs, "beyond the outermost centres the line goes on; there it is the nearest pixel", _extrapolated),
-            (differs, _WEIGHTS, _exchanged),
+            (weighed, _WEIGHTS, _exchanged),
+            (weighed, "all neighbours count alike; the nearer ones count more", _halved),
         )
+    ),
+    *(
+        (
+            f"upsample_bilinear_{way}",
+            result,
+            kind,
+            f"{words}, one pixel is taken; the two around each place belong there",
+            resized(*((weights, _BILINEAR) if words == "downwards" else (_BILINEAR, weights))),
+        )
+        for way, result, kind in (("forward", "y", Kind.FORWARD_DIFFERS), ("backward", "dx", Kind.MISSING_TERM))
+        for words in ("downwards", "across")
+        for weights in _PICKED.values()
     ),
     *(
         (f"upsample_bilinear_{way}", result, kind, message, _nearest_by(words))
@@ -218,6 +257,7 @@ RESAMPLED: list[tuple[str, str, Kind, str, Formula]] = [
         ("upsample_bilinear_backward", "dx", kind, message, formula)
         for kind, message, formula in (
             (Kind.NOT_ACCUMULATED, "where an index comes several times, dx[index] += adds it once", _added_once),
+            (Kind.NOT_ACCUMULATED, "each new pixel writes over what others gave, with = instead of +=", _written_over),
             (Kind.NOT_SUMMED, _BACK, _resized_back(_BILINEAR)),
             (Kind.NOT_SUMMED, _BACK, _resized_back(_between(_corners))),
             (Kind.NOT_SUMMED, _MEAN, _averaged(_BILINEAR)),
@@ -250,6 +290,14 @@ RESAMPLED: list[tuple[str, str, Kind, str, Formula]] = [
                 lambda a: {"coordinates": np.rint(a["coordinates"])},
             ),
             (Kind.FORWARD_DIFFERS, _WEIGHTS, _nearer_less),
+            *(
+                (Kind.SHIFTED, "places are half a pixel aside; a pixel's centre is a whole number", change)
+                for change in (
+                    lambda a: {"coordinates": a["coordinates"] - 0.5},
+                    lambda a: {"coordinates": a["coordinates"] + 0.5},
+                )
+            ),
+            (Kind.SCALE, "coordinates are taken for numbers from -1 to 1; they are in pixels", _from_minus_one),
             (Kind.IGNORES_ARGUMENT, "fill is ignored", lambda a: {"fill": None}),
         )
     ),
