@@ -194,8 +194,9 @@ def _nearest_by(words: str) -> Formula:
 
 
 def _nearer_less(a: Arguments) -> dict[str, Any]:
-    first = np.floor(a["coordinates"])
-    return {"coordinates": first + 1 - (a["coordinates"] - first)}
+    edge = 0 if a["fill"] is None else 1
+    place = np.clip(a["coordinates"], -edge, np.reshape(a["x"].shape[2:], (1, 2, 1, 1)) - 1 + edge)
+    return {"coordinates": 2 * np.floor(place) + 1 - place}
 
 
 def _from_minus_one(a: Arguments) -> dict[str, Any]:
