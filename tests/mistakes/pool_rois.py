@@ -15,7 +15,7 @@ def _edges(first, last, count, size):
     """(first, one after the last) pixel of each bin, cut off at the map's border."""
     length = last - first + 1
     for i in range(count):
-        yield max(first + i * length // count, 0), min(first - (-(i + 1) * length // count), size)
+        yield np.clip([first + i * length // count, first - (-(i + 1) * length // count)], 0, size)
 
 
 def _pool(x, regions, out, edges=_edges):
@@ -85,9 +85,10 @@ def nothing_is_minus_infinity(x, rois, *, output_size, spatial_scale=1.0):
 
 
 def _disjoint(first, last, count, size):
+    """The same, with ends rounded down and at least a pixel for each bin."""
     length = max(last - first + 1, count)
     for i in range(count):
-        yield max(first + i * length // count, 0), min(first + (i + 1) * length // count, size)
+        yield np.clip([first + i * length // count, first + (i + 1) * length // count], 0, size)
 
 
 @mistake("roi_max_pool2d_forward", "forward-differs", where="y")

@@ -81,6 +81,40 @@ def _without_the_last(scaled: np.ndarray) -> np.ndarray:
     return corners
 
 
+def _binned(edges: Callable[[int, int, int, int], tuple[int, int]]) -> Formula:
+    """Return a formula: maxima over bins with other edges, from (first, last) pixel, the bin's number, their count."""
+
+    def formula(a: Arguments) -> np.ndarray:
+        x, out = a["x"], pair(a["output_size"], "output_size")
+        scaled = a["rois"][:, 1:] * a["spatial_scale"]
+        corners = np.trunc(scaled + np.copysign(0.5, scaled)).astype(np.int64)
+        y = np.zeros((len(corners), x.shape[1], *out))
+        for r, (left, top, right, bottom) in enumerate(corners):
+            for i, j in np.ndindex(*out):
+                rows = slice(*np.clip(edges(top, bottom, i, out[0]), 0, x.shape[2]))
+                columns = slice(*np.clip(edges(left, right, j, out[1]), 0, x.shape[3]))
+                inside = x[int(a["rois"][r, 0]), :, rows, columns]
+                if inside.size:
+                    y[r, :, i, j] = inside.max(axis=(1, 2))
+        return y
+
+    return formula
+
+
+def _ends_down(first: int, last: int, i: int, count: int, *, least: int = 1) -> tuple[int, int]:
+    length = max(last - first + 1, least)
+    return first + i * length // count, first + (i + 1) * length // count
+
+
+def _at_least_a_pixel_each(first: int, last: int, i: int, count: int) -> tuple[int, int]:
+    return _ends_down(first, last, i, count, least=count)
+
+
+def _one_pixel_short(first: int, last: int, i: int, count: int) -> tuple[int, int]:
+    length = max(last - first, 1)
+    return first + i * length // count, first + _ceil_end(i, length, count)
+
+
 def _counted_down(a: Arguments) -> np.ndarray:
     k = slots()["roi_max_pool2d_forward"].body(**a)[1].astype(np.int64)
     h, w = a["x"].shape[2:]
@@ -151,6 +185,7 @@ def _down_the_map(a: Arguments) -> dict[str, Any]:
 _FLOOR = "regions end at floor((i + 1) * H / oh); they end at the ceiling of it, so that neighbours may share a pixel"
 _UNDIVIDED = "it is not divided by the area of the region"
 _AREA = "the area is that of a mean region, H*W / (oh*ow); each region has its own"
+_DOWN = "the ends of bins are rounded down; they are rounded up, so that neighbours may share a pixel"
 _EXCHANGED = {"rows": "columns", "columns": "rows"}
 _IMAGE = "every region is taken for one of the first image; rois[:, 0] says of which it is"
 REGIONS: list[tuple[str, str, Kind, str, Formula]] = [
@@ -191,6 +226,14 @@ REGIONS: list[tuple[str, str, Kind, str, Formula]] = [
             (Kind.FORWARD_DIFFERS, "coordinates are rounded down, not to the nearest", _on_the_map(np.floor)),
             (Kind.FORWARD_DIFFERS, "halves are rounded to even; they go away from zero", _on_the_map(np.rint)),
             (Kind.WRONG_CACHE, _IMAGE, _first_image),
+        )
+    ),
+    *(
+        ("roi_max_pool2d_forward", "y", kind, message, _binned(edges))
+        for kind, message, edges in (
+            (Kind.FORWARD_DIFFERS, _DOWN, _ends_down),
+            (Kind.FORWARD_DIFFERS, _DOWN, _at_least_a_pixel_each),
+            (Kind.SHIFTED, "a region has y2 - y1 rows; both ends belong to it, so there is one more", _one_pixel_short),
         )
     ),
     (
