@@ -48,6 +48,7 @@ _CONVOLUTIONS: list[tuple[str, int, int, int, tuple[int, int], tuple[int, int], 
         (3, 2),
         {"stride": (2, 1), "padding": (1, 2), "dilation": (1, 2), "groups": 2},
     ),
+    ("depthwise", 2, 3, 3, (5, 4), (3, 2), {"groups": 3}),
 ]
 
 

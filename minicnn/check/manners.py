@@ -45,6 +45,10 @@ def refusal(candidate: Candidate, seen: Sequence[Observation]) -> tuple[list[Fin
             message, hint = "it is not written yet", ""
         elif o.outcome.line:
             message = f"{error}, in {o.outcome.line} ({o.case.describe()})"
+        elif o.problem:
+            hint = (
+                f"Compare your return line with what help(ops.{candidate.operation.name}) says: what, in which order?"
+            )
         optional = o.case.optional and not o.outcome.timed_out
         if optional and any(f.evidence["line"] == o.outcome.line != "" for f in findings.values()):
             continue  # the same line fails in usual calls, too

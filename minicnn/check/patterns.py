@@ -85,20 +85,20 @@ def only_squares(name: str, seen: Sequence[tuple[Observation, bool]]) -> list[Fi
     """Say so if everything is right for square kernels, or images, and wrong for all others."""
     for what, shape_of in (("kernels", _kernel), ("images", _image)):
         square: list[bool] = []
-        others: list[Observation] = []
+        others: list[bool] = []
+        wrong: list[Observation] = []
         for o, right in seen:
             shape = shape_of(o.case)
             if o.case.tied or shape is None:
                 continue
-            if shape[0] == shape[1]:
-                square.append(right)
-            elif not right:
-                others.append(o)
+            (square if shape[0] == shape[1] else others).append(right)
+            if shape[0] != shape[1] and not right:
+                wrong.append(o)
                 if o.results[name].shape != np.shape(o.examination.expected[name]):
                     return []
-        if len(square) > 1 and all(square) and len(others) > 1:
+        if len(square) > 1 and all(square) and len(wrong) > 1 and 2 * len(wrong) >= len(others):
             message = f"right for square {what}, wrong for others: height and width are mixed up"
-            evidence = {"seen_with": [o.case.label for o in others]}
+            evidence = {"seen_with": [o.case.label for o in wrong]}
             rank = Kind.TRANSPOSED.rank + 0.5
             return [Finding(Kind.TRANSPOSED, name, message, evidence, Kind.TRANSPOSED.hint, rank=rank)]
     return []

@@ -5,10 +5,11 @@ masks        what gets through
 parts        sums of which a part is lost, batches of which a part counts
 terms        formulas, term by term
 measured     the same without a formula, for gradients that were measured
-formulas     wrong formulas that are met again and again
 norms        normalisations: which numbers belong together
 sequences    steps along a sequence: which state, which end
 products     factors that come too late, products with the wrong factor
+formulas     wrong formulas that are met again and again; resampled and regions hold those of resizing and regions
+groups       channels in groups
 arguments    what the computation was fed with
 """
 
@@ -24,6 +25,7 @@ from minicnn.check.hypotheses.arguments import (
     unused_argument,
 )
 from minicnn.check.hypotheses.formulas import formulas
+from minicnn.check.hypotheses.groups import groups
 from minicnn.check.hypotheses.masks import masks
 from minicnn.check.hypotheses.measured import (
     direct_ways,
@@ -78,6 +80,7 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     sequences,
     late_factors,
     sums_of_products,
+    groups,
     changed_option,
     absent_argument,
     incomplete_sums,

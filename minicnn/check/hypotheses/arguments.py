@@ -19,6 +19,8 @@ from minicnn.check.kinds import Kind
 from minicnn.check.trial import Reading, Trial
 
 Change = Callable[[Any], Any]
+SIZES = ("size", "output_size")
+"""Options that say how large the result is to be."""
 
 
 def flipped_argument(trial: Trial) -> Iterator[Reading]:
@@ -126,7 +128,7 @@ def absent_argument(trial: Trial) -> Iterator[Reading]:
     """An array was left out: it counts as 0 in a sum, or as 1 in a product."""
     for name, value in trial.arrays():
         updated = name == "w" and "dw" in trial.arguments
-        if name in trial.batched or updated or not value.any():
+        if name in (*trial.batched, "rois") or updated or not value.any():
             continue
         yield _reading(
             Kind.MISSING_TERM,
@@ -232,7 +234,7 @@ def _is_off_by(trial: Trial, name: str, by: int, count: Callable[[Trial], int]) 
 def unused_argument(trial: Trial) -> Iterator[Reading]:
     """The result stays as it is when an argument changes, although it should not."""
     for number, (name, value) in enumerate(trial.arguments.items()):
-        for part, change in _changes(value, number):
+        for part, change in _changes(value, number) if name not in SIZES else _other_sizes():
             yield Reading(
                 Kind.IGNORES_ARGUMENT,
                 f"it does not depend on {name}{part}, but should",
@@ -245,9 +247,10 @@ def unused_argument(trial: Trial) -> Iterator[Reading]:
 
 
 def _is_unused(trial: Trial, name: str, change: Change) -> bool:
-    if trial.arguments.get(name) is None or trial.got.shape != trial.expected.shape:
+    value = trial.arguments.get(name)
+    if value is None or (trial.got.shape != trial.expected.shape and not isinstance(value, tuple)):
         return False
-    changed = change(trial.arguments[name])
+    changed = change(value)
     right = trial.truth(**{name: changed})
     if right is None or trial.is_right(right):
         return False
@@ -266,6 +269,10 @@ def _changes(value: Any, number: int) -> Iterator[tuple[str, Change]]:
     elif isinstance(value, Key):
         for part in Key._fields:
             yield f".{part}", functools.partial(_counted_on, part=part)
+
+
+def _other_sizes() -> Iterator[tuple[str, Change]]:
+    yield "", lambda v: (v[0] + 1, v[1] + 2)
 
 
 def _counted_on(key: Key, part: str) -> Key:

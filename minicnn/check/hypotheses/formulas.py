@@ -8,6 +8,8 @@ import numpy as np
 
 from minicnn.backend.slots import slots
 from minicnn.check.hypotheses.formulas_of_vectors import FORMULAS_OF_VECTORS, softmax_over_samples
+from minicnn.check.hypotheses.regions import REGIONS
+from minicnn.check.hypotheses.resampled import RESAMPLED
 from minicnn.check.kinds import Kind
 from minicnn.check.trial import Reading, Trial
 from minicnn.geometry import pair, pool_windows, resolve_padding
@@ -18,7 +20,7 @@ Formula = Callable[[Mapping[str, Any]], np.ndarray | None]
 
 def formulas(trial: Trial) -> Iterator[Reading]:
     """Compare with the wrong formulas that belong to this result."""
-    for operation, result, kind, message, formula in _FORMULAS:
+    for operation, result, kind, message, formula in (*_FORMULAS, *RESAMPLED, *REGIONS):
         if operation == trial.operation and result == trial.result:
             yield Reading(
                 kind,

@@ -140,22 +140,33 @@ def _not_applied(trial: Trial) -> bool:
     return through is not None and leaked is not None and through * leaked > 0
 
 
-def _pooled(trial: Trial) -> np.ndarray | None:
-    """Return what max pooling would send back if every pixel of a window got the window's gradient."""
-    if "argmax" not in trial.arguments or trial.operation != "max_pool2d_backward":
-        return None
-    options = {name: trial.arguments[name] for name in ("shape", "kernel", "stride", "padding")}
-    share = slots()["avg_pool2d_backward"].body(trial.arguments["dy"], **options)
-    return share * np.prod(options["kernel"])
+def _whole_windows(trial: Trial) -> np.ndarray | None:
+    """Return what comes out if every pixel of a window, or region, is treated as its maximum."""
+    a, operation = trial.arguments, trial.operation
+    windows = {name: a[name] for name in ("shape", "kernel", "stride", "padding") if name in a}
+    if operation in ("max_pool2d_backward", "max_unpool2d_forward"):
+        through = a["dy" if "dy" in a else "x"]
+        return slots()["avg_pool2d_backward"].body(through, **windows) * np.prod(a["kernel"])
+    if operation == "max_unpool2d_backward":
+        return slots()["avg_pool2d_forward"].body(a["dy"], **windows) * np.prod(a["kernel"])
+    if operation == "fractional_max_pool2d_backward":
+        row, column = (
+            np.array([(np.arange(length) >= first) & (np.arange(length) < end) for first, end in a[name]])
+            for name, length in zip(("rows", "columns"), a["shape"][2:], strict=True)
+        )
+        return np.einsum("ncij,ih,jw->nchw", a["dy"], row, column)
+    return None
 
 
 def _spreads(trial: Trial) -> bool:
-    whole = _pooled(trial)
-    return whole is not None and (trial.matches(whole) or trial.matches(whole / np.prod(trial.arguments["kernel"])))
+    whole = _whole_windows(trial)
+    return whole is not None and (
+        trial.matches(whole) or trial.matches(whole / np.prod(trial.arguments.get("kernel", 1)))
+    )
 
 
 def _inverted(trial: Trial) -> bool:
-    whole = _pooled(trial)
+    whole = _whole_windows(trial)
     if whole is not None:
         return trial.matches(whole - trial.expected)
     parts = _masked(trial)

@@ -36,6 +36,8 @@ def quantities(arguments: Mapping[str, Any], results: Mapping[str, Any]) -> dict
         found["kh*kw"] = int(np.prod(kernel))
     if len(arrays.get("w", ())) in (2, 4) and "velocity" not in arrays and "m" not in arrays:
         found["F"] = arrays["w"][0]
+    if "rois" in arrays:
+        found["R"] = arrays["rois"][0]
     found.update({f"{length}": float(length) for length in (2, 3, 4)})
     for name, value in arguments.items():
         if isinstance(value, np.ndarray) and value.size == 1 and name not in ("x", "dy") and value.all():

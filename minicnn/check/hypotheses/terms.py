@@ -14,8 +14,10 @@ import numpy as np
 from minicnn.backend import slots, special_functions
 from minicnn.check.hypotheses.naming import names_of_factor
 from minicnn.check.hypotheses.norms import normalised, rows, spread
+from minicnn.check.hypotheses.resampled import centres, neighbour_weights
 from minicnn.check.kinds import Kind
 from minicnn.check.trial import Reading, Trial, largest
+from minicnn.geometry import pair
 
 Terms = dict[str, np.ndarray]
 COUNT_THE_WAYS = "Draw all the ways from this input to the output and count the terms of your formula: one for each?"
@@ -280,9 +282,46 @@ def _adam_w(a: Mapping[str, Any]) -> Terms:
     return {"the old w": a["w"], "the step": -a["lr"] * m_hat / (np.sqrt(v_hat) + a["eps"])}
 
 
+_NEIGHBOURS = {
+    "the neighbour above on the left": (0, 0),
+    "the neighbour above on the right": (0, 1),
+    "the neighbour below on the left": (1, 0),
+    "the neighbour below on the right": (1, 1),
+}
+
+
+def _resized(a: Mapping[str, Any]) -> Terms:
+    """Bilinear resizing, forwards or backwards, neighbour by neighbour."""
+    size, out = (a["shape"][2:], a["dy"].shape[2:]) if "dy" in a else (a["x"].shape[2:], pair(a["size"], "size"))
+    places = [np.clip(centres(length, count), 0, length - 1) for length, count in zip(size, out, strict=True)]
+    sides = [neighbour_weights(place, length) for place, length in zip(places, size, strict=True)]
+    weights = {name: (sides[0][down], sides[1][right]) for name, (down, right) in _NEIGHBOURS.items()}
+    if "dy" in a:
+        return {name: rows.T @ a["dy"] @ columns for name, (rows, columns) in weights.items()}
+    return {name: rows @ a["x"] @ columns.T for name, (rows, columns) in weights.items()}
+
+
+def _warped(a: Mapping[str, Any]) -> Terms:
+    """Bilinear warping, neighbour by neighbour."""
+    edge = 0 if a["fill"] is None else 1
+    place = np.clip(a["coordinates"], -edge, np.reshape(a["x"].shape[2:], (1, 2, 1, 1)) - 1 + edge)
+    first = np.floor(place)
+    share = place - first
+    found = {}
+    for name, (down, right) in _NEIGHBOURS.items():
+        weight = abs(1 - down - share[:, :1]) * abs(1 - right - share[:, 1:])
+        pixel = first + np.reshape((down, right), (1, 2, 1, 1))
+        found[name] = weight * slots()["warp"].body(a["x"], pixel, fill=a["fill"])
+    return found
+
+
 _TERMS: dict[tuple[str, str], Callable[[Mapping[str, Any]], Terms]] = {
     ("conv2d_forward", "y"): _with_bias("conv2d_forward"),
+    ("conv_transpose2d_forward", "y"): _with_bias("conv_transpose2d_forward"),
     ("linear_forward", "y"): _with_bias("linear_forward"),
+    ("upsample_bilinear_forward", "y"): _resized,
+    ("upsample_bilinear_backward", "dx"): _resized,
+    ("warp", "y"): _warped,
     ("batch_norm_backward", "dx"): _batch_norm_dx,
     ("batch_norm_backward", "dgamma"): _batch_norm_dgamma,
     ("batch_norm_inference_backward", "dgamma"): _batch_norm_dgamma,
