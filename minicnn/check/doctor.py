@@ -35,9 +35,8 @@ def diagnose(trials: Sequence[Trial], *, seconds: float = 2.0) -> list[tuple[Rea
                     explained = [t for t in trials if t is proposer or _holds(reading, t)]
                     if len(explained) >= reading.least:
                         covers[reading.key] = reading, explained
+                        told = told or (len(explained) == len(trials) and not reading.fallback)
             if time.thread_time() > deadline:
-                told = told or (len(explained) == len(trials) and not reading.fallback)
-            if time.perf_counter() > deadline:
                 break
         if time.thread_time() > deadline or any(len(explained) == len(trials) for _, explained in covers.values()):
             break

@@ -10,7 +10,8 @@ sequences    steps along a sequence: which state, which end
 products     factors that come too late, products with the wrong factor
 formulas     wrong formulas that are met again and again; resampled and regions hold those of resizing and regions
 groups       channels in groups
-arguments    what the computation was fed with
+arguments    which arrays the computation was fed with
+options      and which options
 """
 
 from collections.abc import Callable, Iterator
@@ -19,7 +20,6 @@ from minicnn.check.hypotheses.arguments import (
     absent_argument,
     another_array,
     another_sample,
-    changed_option,
     flipped_argument,
     transposed_argument,
     unused_argument,
@@ -36,6 +36,7 @@ from minicnn.check.hypotheses.measured import (
     unmasked_sums,
 )
 from minicnn.check.hypotheses.norms import norms
+from minicnn.check.hypotheses.options import changed_option, exchanged_options, miscounted_numbers
 from minicnn.check.hypotheses.parts import incomplete_sums, overwritten, smaller_batch
 from minicnn.check.hypotheses.products import late_factors, sums_of_products
 from minicnn.check.hypotheses.sequences import sequences
@@ -82,6 +83,8 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     sums_of_products,
     groups,
     changed_option,
+    exchanged_options,
+    miscounted_numbers,
     absent_argument,
     incomplete_sums,
     smaller_batch,

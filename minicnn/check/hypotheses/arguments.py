@@ -1,4 +1,4 @@
-"""Mistakes in what the computation was fed with: an argument flipped, misread, of another sample, or unused.
+"""Mistakes in the arrays that the computation was fed with: flipped, misread, of another sample, or unused.
 
 Each reading puts a wrong value in the place of one argument, computes the right result for that, and compares.
 """
@@ -12,7 +12,7 @@ import numpy as np
 
 from minicnn.backend import Key
 from minicnn.backend.slots import slots
-from minicnn.check.case import NO_DEFAULT, default_of, forward_of
+from minicnn.check.case import forward_of
 from minicnn.check.hypotheses.naming import axis_names
 from minicnn.check.hypotheses.whole import SAMPLE_ORDERS
 from minicnn.check.kinds import Kind
@@ -28,7 +28,7 @@ def flipped_argument(trial: Trial) -> Iterator[Reading]:
     for name, value in trial.arrays():
         if value.ndim == 4:
             for axes, words in (((2, 3), "by 180 degrees"), ((2,), "upside down"), ((3,), "left to right")):
-                yield _reading(
+                yield reading_of(
                     Kind.FLIPPED,
                     f"it is what comes out if {name} is turned {words}",
                     name,
@@ -48,7 +48,7 @@ def transposed_argument(trial: Trial) -> Iterator[Reading]:
                 continue
             moved = [n for n, a, b in zip(axis_names(name, value.ndim), order, axes, strict=True) if a != b]
             words = f"{', '.join(moved[:-1])} and {moved[-1]}"
-            yield _reading(
+            yield reading_of(
                 Kind.TRANSPOSED,
                 f"it is what comes out if {name} has its axes {words} exchanged",
                 name,
@@ -58,7 +58,7 @@ def transposed_argument(trial: Trial) -> Iterator[Reading]:
             message = (
                 f"it is what comes out if {name} is read in another order of axes, by a reshape without a transpose"
             )
-            yield _reading(
+            yield reading_of(
                 Kind.TRANSPOSED,
                 message,
                 name,
@@ -66,7 +66,7 @@ def transposed_argument(trial: Trial) -> Iterator[Reading]:
                 values=(order,),
                 tag=f"{order}",
             )
-            yield _reading(
+            yield reading_of(
                 Kind.TRANSPOSED,
                 f"it is what comes out if {name} is read in the order {words} first, by a reshape without a transpose",
                 name,
@@ -91,7 +91,7 @@ def another_sample(trial: Trial) -> Iterator[Reading]:
         if name not in trial.batched or not isinstance(value, np.ndarray) or value.ndim < 1 or len(value) < 2:
             continue
         for words, order in SAMPLE_ORDERS:
-            yield _reading(
+            yield reading_of(
                 Kind.WRONG_CACHE,
                 f"it is what comes out if {name} is that of {words}",
                 name,
@@ -116,7 +116,7 @@ def another_array(trial: Trial) -> Iterator[Reading]:
     operation = slots().get(trial.operation)
     forward = forward_of(operation) if operation else None
     if forward is not None and list(operation.signature.parameters)[:2] == ["dy", "y"]:  # type: ignore[union-attr]
-        yield _reading(
+        yield reading_of(
             Kind.WRONG_CACHE,
             "the derivative is written for the input x, but the argument is the output y",
             "y",
@@ -130,105 +130,22 @@ def absent_argument(trial: Trial) -> Iterator[Reading]:
         updated = name == "w" and "dw" in trial.arguments
         if name in (*trial.batched, "rois") or updated or not value.any():
             continue
-        yield _reading(
+        yield reading_of(
             Kind.MISSING_TERM,
             f"{name} is missing: it is what comes out if {name} is 0",
             name,
             lambda v: np.zeros_like(v),
         )
-        yield _reading(
+        yield reading_of(
             Kind.SCALE,
             f"the factor {name} is missing: it is what comes out if {name} is 1",
             name,
             lambda v: np.ones_like(v),
             factor=f"1/{name}",
         )
-        yield _reading(
+        yield reading_of(
             Kind.SIGN, f"it is what comes out if {name} has the other sign", name, lambda v: -v, fallback=True
         )
-
-
-def changed_option(trial: Trial) -> Iterator[Reading]:
-    """A keyword was left out, or is off by one."""
-    operation = slots().get(trial.operation)
-    if operation is None:
-        return
-    for name, value in trial.arguments.items():
-        if not isinstance(value, bool | int | float | tuple | np.ndarray) or name in ("shape", "key"):
-            continue
-        default = default_of(operation, name)
-        given = not isinstance(value, np.ndarray) and value not in (default, (default, default))
-        if given and default not in (None, NO_DEFAULT):
-            yield _reading(
-                Kind.IGNORES_ARGUMENT,
-                f"{name} is ignored: it is what comes out for the default, {name}={default}",
-                name,
-                lambda v, default: (default, default) if isinstance(v, tuple) else default,
-                values=(default,),
-                priority=Kind.MISSING_TERM.rank - 0.5,
-            )
-        if name == "class_weights":
-            yield _reading(
-                Kind.IGNORES_ARGUMENT, f"{name} is ignored", name, lambda v: None if v is None else 1 + 0 * v
-            )
-        elif isinstance(value, np.ndarray) and default is None and name in operation.signature.parameters:
-            yield Reading(
-                Kind.IGNORES_ARGUMENT,
-                f"{name} is ignored: it is what comes out without any",
-                lambda t, name: t.arguments.get(name) is not None and t.matches(t.truth(**{name: None})),
-                (name,),
-                evidence={"argument": name},
-                priority=Kind.MISSING_TERM.rank - 0.5,
-            )
-        if isinstance(value, tuple) and len(value) == 2:
-            yield _reading(
-                Kind.IGNORES_ARGUMENT,
-                f"only the first number of {name} is used, for both directions",
-                name,
-                lambda v: (v[0], v[0]),
-            )
-            yield _reading(
-                Kind.IGNORES_ARGUMENT,
-                f"only the second number of {name} is used, for both directions",
-                name,
-                lambda v: (v[1], v[1]),
-            )
-            yield _reading(Kind.TRANSPOSED, f"the two directions of {name} are exchanged", name, lambda v: (v[1], v[0]))
-        if name == "step":
-            for by, words in ((1, "one too high"), (-1, "one too low")):
-                yield _reading(Kind.SHIFTED, f"{name} is {words}", name, lambda v, by: max(v + by, 0), values=(by,))
-        if isinstance(value, float) and 0 < value < 1 and name != "eps":
-            yield _reading(
-                Kind.SCALE, f"1 - {name} stands where {name} belongs", name, lambda v: 1 - v, factor=f"(1 - {name})"
-            )
-    numbers = [name for name, value in trial.arguments.items() if isinstance(value, float) and name != "eps"]
-    for one, other in itertools.combinations(numbers, 2):
-        yield Reading(
-            Kind.FORWARD_DIFFERS,
-            f"{one} and {other} are exchanged",
-            lambda t, a, b: t.matches(t.truth(**{a: t.arguments.get(b), b: t.arguments.get(a)})),
-            values=(one, other),
-            hint=f"Which of the two, {one} or {other}, belongs to which formula?",
-            evidence={"arguments": [one, other]},
-            priority=Kind.SCALE.rank - 0.5,
-        )
-    whole = trial.operation.startswith("embedding")
-    for name, count in (("labels", _classes), ("argmax", _positions), *([("x", _words)] if whole else [])):
-        for by, words in ((1, "one too high"), (-1, "one too low")):
-            if name in trial.arguments:
-                yield Reading(
-                    Kind.SHIFTED,
-                    f"the numbers in {name} are read as if they were {words}",
-                    _is_off_by,
-                    values=(name, by, count),
-                    evidence={"argument": name, "by": by},
-                )
-
-
-def _is_off_by(trial: Trial, name: str, by: int, count: Callable[[Trial], int]) -> bool:
-    """Return whether numbers were read too high or too low; those that fall out may come in again, stay, or be lost."""
-    moved, last = trial.arguments[name].astype(np.int64) + by, count(trial) - 1
-    return any(trial.matches(trial.truth(**{name: m})) for m in (moved % (last + 1), np.clip(moved, 0, last), moved))
 
 
 def unused_argument(trial: Trial) -> Iterator[Reading]:
@@ -310,11 +227,7 @@ def _down_the_columns(argmax: np.ndarray, kernel: tuple[int, int]) -> np.ndarray
     return (k % kernel[0]) * kernel[1] + k // kernel[0]
 
 
-def _positions(trial: Trial) -> int:
-    return int(np.prod(trial.arguments["kernel"]))
-
-
-def _reading(
+def reading_of(
     kind: Kind,
     message: str,
     name: str,
@@ -345,12 +258,3 @@ def _comes_from_a_change(trial: Trial, name: str, change: Callable[..., Any], *v
     if changed is None or np.shape(changed) != np.shape(value):  # type: ignore[arg-type]
         return False
     return trial.matches(trial.truth(**{name: changed}))
-
-
-def _words(trial: Trial) -> int:
-    return len(trial.arguments["w"])
-
-
-def _classes(trial: Trial) -> int:
-    scores = trial.arguments.get("logits", trial.arguments.get("probabilities"))
-    return scores.shape[1]
