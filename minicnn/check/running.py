@@ -208,15 +208,15 @@ def _quietly(printed: _Beginning) -> Iterator[None]:
 def _alarm(seconds: float) -> Iterator[None]:
     """Raise `TimeIsUp` inside the block once the time is over, where signals allow it.
 
-    While Numba compiles, the alarm is let pass, and rings again: an exception amid LLVM's calls back into Python would
-    end the process.
+    While Numba compiles or a module is being imported, the alarm is let pass, and rings again: an exception amid LLVM's
+    calls back into Python would end the process, and half a module is left behind for whoever imports it next.
     """
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
         yield
         return
 
     def ring(signum: int, frame: FrameType | None) -> None:
-        if not _compiles(frame):
+        if not _compiles_or_imports(frame):
             raise TimeIsUp
 
     begun = time.monotonic()
@@ -231,10 +231,10 @@ def _alarm(seconds: float) -> Iterator[None]:
             signal.setitimer(signal.ITIMER_REAL, max(left - (time.monotonic() - begun), 1e-3), interval)
 
 
-def _compiles(frame: FrameType | None) -> bool:
-    """Return whether a frame, or one that called it, belongs to Numba's compiler."""
-    while frame is not None:
-        if frame.f_globals.get("__name__", "").startswith(("numba.", "llvmlite.")):
+def _compiles_or_imports(frame: FrameType | None) -> bool:
+    """Return whether a frame, or one between it and here, belongs to Numba's compiler or to an import."""
+    while frame is not None and (name := frame.f_globals.get("__name__", "")) != __name__:
+        if name.startswith(("numba.", "llvmlite.", "importlib.")):
             return True
         frame = frame.f_back
     return False

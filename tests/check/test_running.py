@@ -1,9 +1,10 @@
 """Whatever a function does, the examiner survives it: exceptions, quoted with the line, endless loops, refusals."""
 
 import functools
-import importlib.util
+import importlib
 import signal
 import sys
+import textwrap
 import threading
 import time
 import warnings
@@ -570,6 +571,33 @@ def test_in_another_thread_it_works_without_a_clock():
 
 
 @pytest.mark.alone
+def test_the_alarm_waits_for_an_import(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "slow_to_import.py").write_text("import time\ntime.sleep(0.3)\nDONE = True\n")
+
+    def imports(x, w, b):
+        import slow_to_import
+
+        while slow_to_import.DONE:
+            pass
+
+    assert examine("linear_forward", imports, seconds=0.05).findings[0].kind == "too-slow"
+    assert sys.modules["slow_to_import"].DONE
+
+
+def test_the_alarm_rings_also_where_the_examination_is_part_of_an_import(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    text = """
+        from minicnn.check import examine
+        def endless(x, w, b):
+            while True:
+                pass
+        REPORT = examine("linear_forward", endless, seconds=0.05)
+    """
+    (tmp_path / "examines_itself.py").write_text(textwrap.dedent(text))
+    assert importlib.import_module("examines_itself").REPORT.findings[0].kind == "too-slow"
+
+
 def test_the_alarm_waits_for_numbas_compiler():
     numba = pytest.importorskip("numba", reason="Numba is not installed")
     compiled = []
