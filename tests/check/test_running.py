@@ -1,7 +1,7 @@
 """Whatever a function does, the examiner survives it: exceptions, quoted with the line, endless loops, refusals."""
 
 import functools
-import importlib
+import importlib.util
 import signal
 import sys
 import textwrap
