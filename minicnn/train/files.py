@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import platform
+import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -9,14 +11,21 @@ from typing import BinaryIO
 
 from minicnn.errors import OutputError
 
+_HOST = re.sub(r"\W", "", platform.node())[:20]
+"""This machine, in the names of files that are being written: others may see the same folder."""
+
 
 def prepare_folder(path: str | Path) -> Path:
-    """Make a folder, and make sure that files can be written there. Raises `OutputError` if they cannot."""
+    """Make a folder, make sure that files can be written there, and remove what was half-written when somebody died.
+
+    Raises `OutputError` if they cannot.
+    """
     folder = Path(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         replace_file(folder / ".writable", lambda file: file.write(b""))
         (folder / ".writable").unlink()
+        _remove_leftovers(folder)
     except OSError as error:
         raise OutputError(
             f"cannot write to the folder {folder}: {error.strerror or error}; choose another one"
@@ -29,7 +38,8 @@ def replace_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
     Raises `OutputError` if the disk is full or the folder gone; the old file is then still there.
     """
-    beside = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.new")  # two may write one file at once
+    writer = f"{_HOST}-{os.getpid()}-{threading.get_ident()}"  # two may write one file at once
+    beside = path.with_name(f"{path.name}.{writer}.new")
     try:
         with open(beside, "wb") as file:
             write(file)
@@ -42,3 +52,24 @@ def replace_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
         if isinstance(error, OSError):
             raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
         raise
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove files that processes of this machine were writing when they were killed."""
+    for file in folder.glob(f"*.{_HOST}-*.new"):
+        process = re.fullmatch(r".+-(\d+)-\d+\.new", file.name)
+        if process and not _lives(int(process[1])):
+            file.unlink(missing_ok=True)
+
+
+def _lives(process: int) -> bool:
+    """Return whether there is such a process; where that cannot be asked, yes."""
+    if os.name != "posix":
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
