@@ -1,8 +1,8 @@
 """A few Python threads over kernels that release the interpreter's lock.
 
 Numba's own threading layers abort when two Python threads enter them, or cannot follow a fork. Plain threads have
-neither fault. They wait at a queue; a `ThreadPoolExecutor` takes 50 to 100 microseconds more for every call, as long
-as many a kernel.
+neither fault. They wait at a queue and not in a `ThreadPoolExecutor`: what its futures need for every call takes as
+long as many a kernel.
 
 For a number of threads the work is always cut at the same places, and results are put together in the order of the
 parts. So they do not depend on which thread was faster, and are the same to the bit from run to run.

@@ -1,6 +1,8 @@
 """Batch norm in channels-last memory, alone or with the ReLU behind it: images are a list of pixels of C numbers each.
 
-Sums run over a few rows of numbers in the array's own type, and over these in float64.
+A pixel of three channels would be a loop of three steps. So pixels are taken side by side, as rows of about ROW
+numbers; what is known of every channel is written out for all pixels of a row, and a row's sums are folded together.
+Sums run over a few rows in the array's own type, and over these in float64.
 """
 
 from collections.abc import Callable
@@ -171,7 +173,7 @@ def _normalise(x, mean, scale, beta, relu, y):  # type: ignore[no-untyped-def]
 @njit(nogil=True, cache=True)
 def _gradient_sums(dy, x, mean, inv_std, scale, beta, relu):  # type: ignore[no-untyped-def]
     """Return the sums of dy, and of dy times the normalised x, in float64: (2, channels)."""
-    channels, zero = x.shape[1], x.dtype.type(0)
+    channels, zero = x.shape[1], x.dtype.type(0)  # beside a plain 0, an integer, Numba would work in float64
     width, flat, gradients = _row_width(channels), x.reshape(-1), dy.reshape(-1)
     means, inv_stds = _repeated(mean, width), _repeated(inv_std, width)
     scales, betas = _repeated(scale, width), _repeated(beta, width)
@@ -217,11 +219,6 @@ def _gradient(dy, x, mean, inv_std, scale, beta, mean_dy, mean_dy_x_hat, relu, d
             for i in range(row.size):
                 x_hat = (row[i] - means[i]) * inv_stds[i]
                 result[i] = scales[i] * (gradient[i] - means_dy[i] - x_hat * means_dy_x_hat[i])
-
-
-# A pixel of three channels would be a loop of three steps. So pixels are taken side by side, as rows of about ROW
-# numbers; what is known of every channel is written out for all pixels of a row, and a row's sums are folded together.
-# `zero` has x's type: beside a plain 0, which is an integer, Numba would work in float64, in half as many lanes.
 
 
 @njit(nogil=True)
